@@ -1,0 +1,44 @@
+// What the coordinator core is given beside its storage: somewhere to compute, keys, time. It knows no sockets, no HTTP, no threads.
+import type { BlobRef, DatasetManifest, Evaluation, RunSpec, Sha256, Signature, VolunteerId } from "@weft/protocol";
+import type { CloseRound } from "@weft/training";
+
+export interface ClosedRound {
+  readonly weights: BlobRef;
+  readonly optimizer: BlobRef;
+  readonly norm: number;
+  readonly lossMean: number;
+}
+/** What was found in an uploaded contribution, by a worker that hashed and decoded it. */
+export type Inspection =
+  | { readonly ok: true; readonly norm: number }
+  | { readonly ok: false; readonly code: "wrong-hash" | "wrong-length" | "not-finite" | "bad-payload"; readonly detail: string };
+
+/** Heavy work, off the event loop in the application, in process in tests. Blobs are read and written by hash through the same storage. */
+export interface Compute {
+  inspect(bytes: Uint8Array, sha256: Sha256, codec: string, parameters: number): Promise<Inspection>;
+  closeRound(run: string, spec: RunSpec, parameters: number, round: CloseRound): Promise<ClosedRound>;
+  evaluate(spec: RunSpec, manifest: DatasetManifest, weights: BlobRef): Promise<Evaluation>;
+  /** Packs a checkpoint archive and stores it as a blob. */
+  checkpoint(input: CheckpointInput): Promise<BlobRef>;
+}
+export interface CheckpointInput {
+  readonly run: string;
+  readonly version: number;
+  readonly spec: RunSpec;
+  readonly manifest: DatasetManifest;
+  readonly weights: BlobRef;
+  readonly metrics: readonly { readonly version: number; readonly lossMean: number; readonly accuracy: number | null }[];
+  readonly contributors: readonly { readonly name: string; readonly samples: number }[];
+  readonly ledger: { readonly seq: number; readonly head: Sha256; readonly coordinator: VolunteerId };
+}
+
+/** The coordinator's own Ed25519 key. */
+export interface CoordinatorKey {
+  readonly publicKey: VolunteerId;
+  sign(domain: string, value: unknown): Promise<Signature>;
+}
+export type VerifySignature = (publicKey: VolunteerId, domain: string, value: unknown, signature: Signature) => Promise<boolean>;
+
+export interface CoordinatorClock {
+  now(): number;
+}

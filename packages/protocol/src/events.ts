@@ -1,0 +1,145 @@
+// Ledger events: the facts of a run. Stored, hashed and signed; everything that is shown or recomputed folds from them.
+// An input (message, tick, command) is no event. Knows nothing of who decides them (training) or stores them (storage).
+import * as z from "zod/mini";
+import { DisplayName, F32Hex, LeaseId, RunId, Sha256, Signature, VolunteerId } from "./ids.ts";
+import { CodecName, RunSpec } from "./run-spec.ts";
+
+const count = z.int().check(z.gte(0), z.lte(Number.MAX_SAFE_INTEGER));
+const version = z.int().check(z.gte(0), z.lte(100_000_000));
+const attempt = z.int().check(z.gte(1), z.lte(1_000_000));
+const text = z.string().check(z.maxLength(500));
+
+/** A blob by name and length. */
+export const BlobRef = z.strictObject({ sha256: Sha256, sizeBytes: count });
+export type BlobRef = z.infer<typeof BlobRef>;
+
+/** What a volunteer says of its device; class of device only, never anything about the person. */
+export const DeviceInfo = z.strictObject({
+  backend: z.enum(["webgpu", "wasm", "cpu", "synthetic"]),
+  /** Adapter or processor as the platform names it. */
+  description: z.string().check(z.maxLength(120)),
+  /** A software adapter that the tests allow counts as what it is. */
+  software: z.boolean(),
+});
+export type DeviceInfo = z.infer<typeof DeviceInfo>;
+
+/** The signed part of a contribution. The signature is over ("weft-contribution-1", this object) in canonical JSON. */
+export const ContributionHeader = z.strictObject({
+  run: RunId,
+  lease: LeaseId,
+  attempt,
+  volunteer: VolunteerId,
+  /** SHA-256 of the weights on which the update was computed. */
+  base: Sha256,
+  codec: CodecName,
+  samples: z.int().check(z.gte(1), z.lte(1_000_000)),
+  /** Mean loss over the lease's samples before the update, as f32 bits. */
+  lossMean: F32Hex,
+  /** Milliseconds spent computing, whole. */
+  computeMs: count,
+  sizeBytes: z.int().check(z.gte(1), z.lte(400_001_024)),
+  sha256: Sha256,
+});
+export type ContributionHeader = z.infer<typeof ContributionHeader>;
+
+export const AssignmentEnd = z.enum(["expired", "released", "left", "refused", "settled-by-another", "round-closed", "blocked"]);
+export type AssignmentEnd = z.infer<typeof AssignmentEnd>;
+
+export const Evaluation = z.strictObject({ lossMean: F32Hex, accuracy: z.nullable(F32Hex), samples: count });
+export type Evaluation = z.infer<typeof Evaluation>;
+
+export const LedgerEvent = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("run-created"),
+    run: RunId,
+    spec: RunSpec,
+    /** The data set's manifest as a blob (canonical JSON). */
+    dataset: BlobRef,
+    /** Version 0. */
+    weights: BlobRef,
+    parameters: count,
+    /** Ed25519 key that signs this ledger's heads. */
+    coordinator: VolunteerId,
+    /** Revision of the code that made the run. */
+    code: z.string().check(z.maxLength(64)),
+  }),
+  z.strictObject({ type: z.literal("run-paused"), by: text }),
+  z.strictObject({ type: z.literal("run-resumed"), by: text }),
+  z.strictObject({ type: z.literal("run-stopped"), by: text }),
+  z.strictObject({ type: z.literal("run-finished"), version }),
+  z.strictObject({ type: z.literal("volunteer-joined"), volunteer: VolunteerId, name: z.nullable(DisplayName), device: DeviceInfo }),
+  z.strictObject({
+    type: z.literal("volunteer-left"),
+    volunteer: VolunteerId,
+    reason: z.enum(["goodbye", "silent", "restart", "blocked"]),
+  }),
+  z.strictObject({ type: z.literal("volunteer-blocked"), volunteer: VolunteerId, by: text }),
+  z.strictObject({ type: z.literal("volunteer-unblocked"), volunteer: VolunteerId, by: text }),
+  z.strictObject({
+    type: z.literal("round-opened"),
+    /** The round that turns `base` into base + 1. */
+    base: version,
+    /** First position of this version's batch in the run's sample stream, and its length. */
+    start: count,
+    samples: count,
+    learningRate: F32Hex,
+  }),
+  z.strictObject({
+    type: z.literal("lease-assigned"),
+    lease: LeaseId,
+    attempt,
+    volunteer: VolunteerId,
+    start: count,
+    samples: count,
+    deadlineAtMs: count,
+  }),
+  z.strictObject({ type: z.literal("assignment-ended"), lease: LeaseId, attempt, volunteer: VolunteerId, reason: AssignmentEnd }),
+  z.strictObject({
+    type: z.literal("contribution-admitted"),
+    header: ContributionHeader,
+    signature: Signature,
+    /** Euclidean norm of the decoded update. */
+    norm: F32Hex,
+  }),
+  z.strictObject({
+    type: z.literal("contribution-refused"),
+    volunteer: VolunteerId,
+    lease: z.nullable(LeaseId),
+    code: z.string().check(z.maxLength(40)),
+    detail: text,
+  }),
+  z.strictObject({
+    type: z.literal("version-published"),
+    version,
+    weights: BlobRef,
+    optimizer: BlobRef,
+    learningRate: F32Hex,
+    /** Norm of the aggregate before clipping. */
+    norm: F32Hex,
+    /** Mean of the contributions' losses, weighted by samples. */
+    lossMean: F32Hex,
+    samples: count,
+    /** In canonical order, by the lease's first position; a weight may be 0, with a reason. */
+    contributions: z.array(
+      z.strictObject({ lease: LeaseId, volunteer: VolunteerId, sha256: Sha256, samples: count, weight: F32Hex, reason: z.nullable(text) }),
+    ),
+  }),
+  z.strictObject({ type: z.literal("version-evaluated"), version, evaluation: Evaluation }),
+  z.strictObject({ type: z.literal("checkpoint-written"), version, archive: BlobRef }),
+]);
+export type LedgerEvent = z.infer<typeof LedgerEvent>;
+export type EventOf<T extends LedgerEvent["type"]> = Extract<LedgerEvent, { type: T }>;
+
+/**
+ * One line of a ledger. `hash` = SHA-256 over the previous hash's 32 bytes followed by the canonical JSON (RFC 8785) of
+ * { seq, atMs, event }; the first record's previous hash is 32 zero bytes. `signature` by the coordinator over
+ * ("weft-ledger-head-1", { run, seq, hash }) stands on run-created and on each version-published, else null.
+ */
+export const LedgerRecord = z.strictObject({
+  seq: count,
+  atMs: count,
+  event: LedgerEvent,
+  hash: Sha256,
+  signature: z.nullable(Signature),
+});
+export type LedgerRecord = z.infer<typeof LedgerRecord>;

@@ -1,0 +1,162 @@
+// Turns any value into a RunSpec, or into sentences that name the field, the rule it breaks and a good value.
+// Adds the rules that cross fields. Does not know which data sets exist.
+import { ok, type Result, refuse } from "./errors.ts";
+import { RunSpec } from "./run-spec.ts";
+
+const GOOD: Record<string, string> = {
+  format: '"weft-run/1"',
+  name: '"digits"',
+  description: '"Reads a handwritten digit"',
+  license: '"Apache-2.0"',
+  seed: "7",
+  dataset: '"digits"',
+  sampler: '{ "kind": "epoch" } or { "kind": "random-window" }',
+  "sampler.kind": '"epoch" or "random-window"',
+  model: '{ "kind": "mlp", "inputs": 64, "hidden": [32], "classes": 10 }',
+  "model.kind": '"mlp", "cnn" or "gpt"',
+  "model.inputs": "64",
+  "model.hidden": "[32] (mlp) or 128 (cnn)",
+  "model.classes": "10",
+  "model.kernel": "3",
+  "model.channels": "[8, 16]",
+  "model.vocabulary": "the number of symbols of the data set, for example 81",
+  "model.context": "64",
+  "model.layers": "2",
+  "model.heads": "4",
+  "model.width": "64",
+  "model.bias": "true",
+  "model.gelu": '"exact" or "tanh"',
+  training: "an object with mode, versions, samplesPerVersion, microBatch, rule, optimizer, schedule and codec",
+  "training.mode": '"gradient"',
+  "training.versions": "240",
+  "training.samplesPerVersion": "256",
+  "training.microBatch": "32",
+  "training.rule": '{ "kind": "mean" }',
+  "training.rule.kind": '"mean"',
+  "training.optimizer": '{ "kind": "adamw", "learningRate": 0.002, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weightDecay": 0.01 }',
+  "training.optimizer.kind": '"adamw" or "sgd"',
+  "training.optimizer.learningRate": "0.002",
+  "training.optimizer.momentum": "0.9",
+  "training.optimizer.beta1": "0.9",
+  "training.optimizer.beta2": "0.99",
+  "training.optimizer.epsilon": "1e-8",
+  "training.optimizer.weightDecay": "0.01",
+  "training.schedule": '{ "kind": "cosine", "warmupVersions": 10, "finalFraction": 0.1 }',
+  "training.schedule.kind": '"constant", "cosine" or "linear"',
+  "training.schedule.warmupVersions": "10",
+  "training.schedule.finalFraction": "0.1",
+  "training.clipNorm": "1, or leave it out",
+  "training.codec": '"f32", "f16" or "int8"',
+  round: '{ "leaseMs": 3000, "deadlineMs": 30000, "maxStaleness": 0 }',
+  "round.leaseMs": "3000",
+  "round.deadlineMs": "30000",
+  "round.maxStaleness": "0",
+  evaluation: '{ "everyVersions": 10, "samples": 360 }',
+  "evaluation.everyVersions": "10",
+  "evaluation.samples": "360",
+  checkpoints: '{ "everyVersions": 60 }',
+  "checkpoints.everyVersions": "60",
+};
+
+export interface SpecProblem {
+  readonly field: string;
+  readonly rule: string;
+  readonly good: string;
+}
+
+interface Issue {
+  readonly code?: string | undefined;
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+  readonly expected?: unknown;
+  readonly minimum?: unknown;
+  readonly maximum?: unknown;
+  readonly keys?: readonly string[];
+  readonly values?: readonly unknown[];
+  readonly pattern?: unknown;
+}
+
+const article = (kind: string): string =>
+  kind === "int" ? "a whole number" : kind === "object" || kind === "array" ? `an ${kind}` : `a ${kind}`;
+
+function ruleOf(issue: Issue): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return `must be ${article(String(issue.expected))}`;
+    case "too_small":
+      return `must be at least ${String(issue.minimum)}`;
+    case "too_big":
+      return `must be at most ${String(issue.maximum)}`;
+    case "invalid_value":
+      return `must be ${(issue.values ?? []).map((value) => JSON.stringify(value)).join(" or ")}`;
+    case "unrecognized_keys":
+      return `is not a field of a run specification`;
+    case "invalid_format":
+      return `must match ${String(issue.pattern)}`;
+    case "invalid_union":
+      return "must be one of the known kinds";
+    default:
+      return issue.message;
+  }
+}
+
+const problemOf = (issue: Issue): SpecProblem => {
+  const path = issue.path.map(String);
+  if (issue.code === "unrecognized_keys")
+    return { field: [...path, (issue.keys ?? ["?"])[0]].join("."), rule: ruleOf(issue), good: "leave it out" };
+  const named = path.filter((part) => !/^\d+$/.test(part)).join(".");
+  return { field: path.join(".") || "(the whole)", rule: ruleOf(issue), good: GOOD[named] ?? "see docs/run-specification.md" };
+};
+
+/** Rules that cross fields; each is a fact of the algorithms, not of this schema. */
+function crossProblems(spec: RunSpec): SpecProblem[] {
+  const problems: SpecProblem[] = [];
+  const { model, training, round, sampler } = spec;
+  if (model.kind === "gpt" && model.width % model.heads !== 0)
+    problems.push({ field: "model.heads", rule: `must divide model.width (${model.width})`, good: `a divisor of ${model.width}` });
+  if (model.kind === "gpt" && sampler.kind !== "random-window")
+    problems.push({ field: "sampler.kind", rule: 'must be "random-window" for a gpt', good: '"random-window"' });
+  if (model.kind !== "gpt" && sampler.kind !== "epoch")
+    problems.push({ field: "sampler.kind", rule: `must be "epoch" for a ${model.kind}`, good: '"epoch"' });
+  if (model.kind === "cnn" && model.kernel % 2 === 0)
+    problems.push({ field: "model.kernel", rule: "must be odd, so that padding is the same on both sides", good: "3" });
+  if (model.kind === "cnn" && Math.min(model.height, model.width) >> model.channels.length < 1)
+    problems.push({
+      field: "model.channels",
+      rule: `has ${model.channels.length} poolings, too many for ${model.height}x${model.width}`,
+      good: "[8, 16]",
+    });
+  if (training.microBatch > training.samplesPerVersion)
+    problems.push({
+      field: "training.microBatch",
+      rule: `must be at most training.samplesPerVersion (${training.samplesPerVersion})`,
+      good: String(training.samplesPerVersion),
+    });
+  if (round.deadlineMs < round.leaseMs)
+    problems.push({
+      field: "round.deadlineMs",
+      rule: `must be at least round.leaseMs (${round.leaseMs})`,
+      good: String(10 * round.leaseMs),
+    });
+  if (round.maxStaleness !== 0)
+    problems.push({
+      field: "round.maxStaleness",
+      rule: "must be 0 in gradient mode, where every contribution is computed on the current version",
+      good: "0",
+    });
+  return problems;
+}
+
+/** All problems of a value as a specification; empty means it is one. */
+export function specProblems(value: unknown): SpecProblem[] {
+  const parsed = RunSpec.safeParse(value);
+  if (!parsed.success) return parsed.error.issues.map((issue) => problemOf(issue as Issue));
+  return crossProblems(parsed.data);
+}
+
+export function parseRunSpec(value: unknown): Result<RunSpec> {
+  const problems = specProblems(value);
+  if (problems.length === 0) return ok(RunSpec.parse(value));
+  const sentences = problems.slice(0, 8).map(({ field, rule, good }) => `${field} ${rule}; for example ${good}.`);
+  return refuse("bad-spec", sentences.join(" "));
+}

@@ -1,0 +1,52 @@
+// What the coordinator asks of its storage. Implementations: memory.ts, files.ts; one conformance suite runs over all of them.
+// Every failure is a StorageFault with a code; nothing is repaired with a guess.
+import type { BlobRef, ErrorCode, LedgerRecord, RunId, Sha256 } from "@weft/protocol";
+
+export type Durability = "durable" | "buffered";
+
+/** Append-only records of each run. */
+export interface LedgerStore {
+  runs(): Promise<readonly RunId[]>;
+  /** Records of one run are given in order of seq, without gaps. Resolves when they are on disk (durable) or queued in order (buffered: on disk with the next durable append, at the latest 1 s later). */
+  append(run: RunId, records: readonly LedgerRecord[], durability: Durability): Promise<void>;
+  /** From `fromSeq` on, in order. A torn last record (power cut) is dropped and reported by `recovered`; damage anywhere else is a StorageFault "damaged". */
+  read(run: RunId, fromSeq?: number): AsyncIterable<LedgerRecord>;
+}
+
+/** Immutable bytes by SHA-256: weights, optimiser states, specifications, manifests, shards, checkpoint archives. */
+export interface BlobStore {
+  /** Resolves when the bytes are on disk under their name. Putting the same bytes again is free. */
+  put(bytes: Uint8Array): Promise<BlobRef>;
+  /** Null where there is no such blob. The whole blob's hash is checked; a mismatch is a StorageFault "damaged". */
+  get(sha256: Sha256): Promise<Uint8Array | null>;
+  /** A part of it, unchecked, for HTTP ranges. `end` is exclusive. */
+  getRange(sha256: Sha256, start: number, end: number): Promise<Uint8Array | null>;
+  size(sha256: Sha256): Promise<number | null>;
+  delete(sha256: Sha256): Promise<void>;
+}
+
+/** Encoded contributions, in append-only segments that share the ledger's group commit. */
+export interface ContributionStore {
+  /** Queued; on disk no later than the next durable ledger append that is called after this resolved or was called. */
+  put(run: RunId, sha256: Sha256, bytes: Uint8Array): Promise<void>;
+  get(run: RunId, sha256: Sha256): Promise<Uint8Array | null>;
+}
+
+export interface Storage {
+  readonly ledger: LedgerStore;
+  readonly blobs: BlobStore;
+  readonly contributions: ContributionStore;
+  /** What was found and dropped at opening (a torn last record), in sentences; empty after a clean stop. */
+  readonly recovered: readonly string[];
+  /** Everything buffered is on disk when it resolves; nothing may be called after. */
+  close(): Promise<void>;
+}
+
+export class StorageFault extends Error {
+  readonly code: Extract<ErrorCode, "damaged" | "disk-full" | "unavailable">;
+  constructor(code: StorageFault["code"], message: string) {
+    super(message);
+    this.name = "StorageFault";
+    this.code = code;
+  }
+}

@@ -1,0 +1,3 @@
+export * from "./batch.ts";
+export * from "./codec.ts";
+export * from "./layout.ts";

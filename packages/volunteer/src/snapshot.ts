@@ -1,0 +1,64 @@
+// What a volunteer may see of its own work, as plain data. The page, the terminal and the tests read it; none reaches further in.
+import type { DeviceInfo, ErrorCode } from "@weft/protocol";
+import type { SelfTest } from "./ports.ts";
+
+export type VolunteerStatus =
+  | { readonly state: "idle" }
+  | { readonly state: "starting"; readonly step: "self-test" | "connecting" | "first-lease" | "fetching" }
+  | { readonly state: "working" }
+  /** Connected, no lease to be had: the coordinator's own reason. */
+  | { readonly state: "waiting"; readonly reason: string }
+  | { readonly state: "offline"; readonly retryAtMs: number; readonly leaseKeptUntilMs: number | null }
+  | { readonly state: "paused"; readonly sinceMs: number; readonly untilMs: number | null }
+  /** The lease in hand is finished and sent, then it stops. */
+  | { readonly state: "finishing" }
+  | { readonly state: "stopped" }
+  /** The coordinator refused for good: the code says what helps. */
+  | { readonly state: "refused"; readonly code: ErrorCode; readonly message: string }
+  /** The device computed wrong values, or could not compute at all; it is not used. */
+  | { readonly state: "unfit"; readonly detail: string }
+  /** Another tab of this browser is already this volunteer. */
+  | { readonly state: "elsewhere" };
+
+export interface LeaseProgress {
+  readonly run: string;
+  readonly version: number;
+  readonly lease: string;
+  /** Micro-batches done and in all. */
+  readonly step: number;
+  readonly steps: number;
+  readonly samples: number;
+  readonly deadlineAtMs: number;
+  readonly phase: "fetching" | "computing" | "uploading";
+}
+
+export interface VolunteerSnapshot {
+  readonly status: VolunteerStatus;
+  readonly volunteer: string | null;
+  readonly name: string | null;
+  readonly device: DeviceInfo | null;
+  readonly selfTest: SelfTest | null;
+  readonly lease: LeaseProgress | null;
+  /** Share of each recent admitted version that was this volunteer's, newest last: samples counted over the version's samples. */
+  readonly shares: readonly { readonly run: string; readonly version: number; readonly share: number }[];
+  /** Mean loss of each own lease, oldest first, at most 200. */
+  readonly losses: readonly number[];
+  readonly steps: number;
+  readonly samples: number;
+  readonly admitted: number;
+  readonly refused: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly samplesPerSecond: number | null;
+  /** 0.25 to 1: share of wall time in which the device may be busy. */
+  readonly effort: number;
+  readonly startedAtMs: number | null;
+  /** Milliseconds from start to each milestone, for people and for the bench. */
+  readonly milestones: {
+    readonly selfTestMs?: number;
+    readonly connectedMs?: number;
+    readonly firstLeaseMs?: number;
+    readonly firstAdmittedMs?: number;
+  };
+  readonly lastRefusal: { readonly code: ErrorCode; readonly message: string } | null;
+}

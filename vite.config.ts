@@ -1,0 +1,62 @@
+// One configuration for the web application's build and for all tests (unit in Node, browser in Chromium with WebGPU).
+import react from "@vitejs/plugin-react";
+import { playwright } from "@vitest/browser-playwright";
+import { defineConfig } from "vitest/config";
+
+const chromium = process.env.WEFT_CHROMIUM;
+
+/** WebGPU on a machine without a GPU: Chromium's software adapter. It proves correctness, not speed. */
+const BROWSER_FLAGS = [
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--no-sandbox",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+];
+
+export default defineConfig({
+  root: "apps/web",
+  plugins: [react()],
+  worker: { format: "es" },
+  build: { outDir: "dist", emptyOutDir: true, target: "es2022" },
+  server: {
+    port: 5173,
+    proxy: {
+      "/api": "http://localhost:8787",
+      "/blobs": "http://localhost:8787",
+      "/socket.io": { target: "http://localhost:8787", ws: true },
+    },
+  },
+  test: {
+    root: ".",
+    projects: [
+      {
+        test: {
+          name: "unit",
+          root: import.meta.dirname,
+          include: ["{packages,apps}/**/*.test.{ts,tsx}"],
+          exclude: ["**/node_modules/**", "**/dist/**", "**/*.browser.test.ts"],
+        },
+      },
+      {
+        test: {
+          name: "browser",
+          root: import.meta.dirname,
+          include: ["{packages,apps}/**/*.browser.test.ts"],
+          fileParallelism: false,
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({
+              launchOptions: { args: BROWSER_FLAGS, ...(chromium === undefined ? {} : { executablePath: chromium }) },
+            }),
+            instances: [{ browser: "chromium" }],
+          },
+        },
+      },
+    ],
+  },
+});
