@@ -1,5 +1,5 @@
 // What the coordinator core is given beside its storage: somewhere to compute, keys, time. It knows no sockets, no HTTP, no threads.
-import type { BlobRef, DatasetManifest, Evaluation, RunSpec, Sha256, Signature, VolunteerId } from "@weft/protocol";
+import type { BlobRef, DatasetManifest, Evaluation, ModelSpec, RunSpec, Sha256, Signature, VolunteerId } from "@weft/protocol";
 import type { CloseRound } from "@weft/training";
 
 export interface ClosedRound {
@@ -15,6 +15,8 @@ export type Inspection =
 
 /** Heavy work, off the event loop in the application, in process in tests. Blobs are read and written by hash through the same storage. */
 export interface Compute {
+  /** Seeded version 0 of a model, stored as a blob of f32 little-endian values in canonical order. */
+  initialWeights(model: ModelSpec, seed: number): Promise<BlobRef>;
   inspect(bytes: Uint8Array, sha256: Sha256, codec: string, parameters: number): Promise<Inspection>;
   closeRound(run: string, spec: RunSpec, parameters: number, round: CloseRound): Promise<ClosedRound>;
   evaluate(spec: RunSpec, manifest: DatasetManifest, weights: BlobRef): Promise<Evaluation>;
