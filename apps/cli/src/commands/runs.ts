@@ -1,0 +1,73 @@
+// `weft runs`: list, show, create, pause, resume, stop. Prints what the coordinator says; decides nothing.
+import { readFile } from "node:fs/promises";
+import type { RunDetail, RunSummary } from "@weft/protocol";
+import type { Command } from "commander";
+import { DEFAULT_URL, getJson, sendCommand } from "./api.ts";
+import { columns, visible } from "./columns.ts";
+
+interface Target {
+  readonly url: string;
+  readonly data: string;
+}
+
+const quality = ({ accuracy, heldOutLoss }: RunSummary): string =>
+  accuracy !== null ? `${(100 * accuracy).toFixed(1)} %` : heldOutLoss !== null ? heldOutLoss.toFixed(3) : "";
+
+export function registerRuns(program: Command): void {
+  const runs = program.command("runs").description("watch and steer the runs of a coordinator");
+  const withUrl = (command: Command): Command => command.option("--url <url>", "the coordinator", DEFAULT_URL);
+  const withData = (command: Command): Command =>
+    withUrl(command).option("--data <folder>", "the coordinator's data folder, whose key signs you in", ".weft");
+
+  withUrl(runs.command("list").description("every run, a line each")).action(async ({ url }: Target) => {
+    const all = await getJson<readonly RunSummary[]>(url, "/api/runs");
+    const rows = all.map((run) => [
+      run.run,
+      run.phase,
+      `v${run.version} of ${run.versions}`,
+      quality(run),
+      run.model,
+      `${run.dataset.name}, ${run.dataset.license}`,
+      `${run.volunteersNow} now`,
+    ]);
+    process.stdout.write(`${columns([["run", "state", "version", "held-out", "model", "data", "volunteers"], ...rows])}\n`);
+  });
+
+  withUrl(
+    runs.command("show <run>").description("one run: its state, and why its round waits").option("--json", "everything, as JSON"),
+  ).action(async (id: string, { url, json }: Target & { readonly json?: boolean }) => {
+    const run = await getJson<RunDetail>(url, `/api/runs/${encodeURIComponent(id)}`);
+    if (json === true) process.stdout.write(`${JSON.stringify(run, null, 2)}\n`);
+    else
+      process.stdout.write(
+        `${visible(run.name)}: ${visible(run.description)}\n${run.phase}, v${run.version} of ${run.versions} ${quality(run)}\n${visible(run.round.reason)}\n`,
+      );
+  });
+
+  withData(runs.command("create <specification.json>").description("start a run; mistakes are named before anything starts")).action(
+    async (file: string, { url, data }: Target) => {
+      const text = await readFile(file, "utf8").catch(() => {
+        throw new Error(`${file} cannot be read.`);
+      });
+      let spec: unknown;
+      try {
+        spec = JSON.parse(text);
+      } catch (error) {
+        throw new Error(`${file} is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+      }
+      const { run } = await sendCommand<{ readonly run: string }>(url, data, { type: "create-run", spec });
+      process.stdout.write(`${run} is running: ${new URL(`/runs/${run}`, url).href}\n`);
+    },
+  );
+
+  for (const [verb, done] of [
+    ["pause", "paused"],
+    ["resume", "running"],
+    ["stop", "stopped"],
+  ] as const) {
+    withData(runs.command(`${verb} <run>`).description(`${verb} a run`)).action(async (run: string, { url, data }: Target) => {
+      await sendCommand(url, data, { type: `${verb}-run`, run });
+      process.stdout.write(`${visible(run)} is ${done}.\n`);
+    });
+  }
+}

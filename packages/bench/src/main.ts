@@ -1,0 +1,34 @@
+// The command line of the benches: NAME [--short] [--seed N] [--json FILE] [--check]. Exit code 1 when --check finds a goal missed.
+import { parseArgs } from "node:util";
+import { type Bench, meets } from "./bench.ts";
+import { pathBench } from "./benches/path.ts";
+import { swarmBench } from "./benches/swarm.ts";
+import { reportOf, tableOf, writeReport } from "./report.ts";
+
+const BENCHES: readonly Bench[] = [pathBench, swarmBench];
+const DEFAULT_SEED = 7;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { short: { type: "boolean" }, check: { type: "boolean" }, json: { type: "string" }, seed: { type: "string" } },
+  });
+  const bench = BENCHES.find(({ name }) => name === positionals[0]);
+  if (bench === undefined || positionals.length !== 1) {
+    process.stderr.write(`Name one bench:\n${BENCHES.map(({ name, about }) => `  ${name.padEnd(8)} ${about}`).join("\n")}\n`);
+    return 1;
+  }
+  const seed = Number(values.seed ?? DEFAULT_SEED);
+  const short = values.short ?? false;
+  const rows = await bench.run({ short, seed, say: (line) => process.stderr.write(`${line}\n`) });
+  process.stdout.write(`${tableOf(rows)}\n`);
+  if (values.json !== undefined) writeReport(values.json, reportOf(bench.name, seed, short, rows));
+  const missed = rows.filter((row) => !meets(row));
+  if (values.check === true && missed.length > 0) {
+    process.stderr.write(`Missed: ${missed.map(({ figure }) => figure).join("; ")}\n`);
+    return 1;
+  }
+  return 0;
+}
+
+process.exitCode = await main();
