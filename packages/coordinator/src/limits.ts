@@ -1,0 +1,29 @@
+// The coordinator's own bounds with their reasons; those that both sides must know stand in @weft/protocol.
+import { MAX_MESSAGES_PER_SECOND, MAX_SESSIONS_PER_ADDRESS, MAX_SPOOL_BYTES } from "@weft/protocol";
+import type { CoordinatorLimits } from "./api.ts";
+
+export const DEFAULT_LIMITS: CoordinatorLimits = {
+  sessionsPerAddress: MAX_SESSIONS_PER_ADDRESS,
+  messagesPerSecond: MAX_MESSAGES_PER_SECOND,
+  // A reconnect resends a hello, a header and a window of chunks at once; two seconds' worth covers it.
+  messageBurst: 2 * MAX_MESSAGES_PER_SECOND,
+  spoolBytes: MAX_SPOOL_BYTES,
+  // A page reload or a change of network takes one to two seconds.
+  reconnectGraceMs: 3_000,
+  // A self-test runs before the connection, so an honest hello follows the challenge at once.
+  helloMs: 20_000,
+  // Each running run keeps a round, its projections and a place in the workers' queue.
+  activeRuns: 100,
+};
+
+/** Messages of one session that are being answered at once: a window of chunks, a lease request, progress, and room. */
+export const MAX_IN_FLIGHT = 32;
+/** A contribution whose connection is gone and whose assignment is not ended keeps its bytes this long. */
+export const UPLOAD_IDLE_MS = 10 * 60_000;
+/** Verdicts remembered for a volunteer that lost its acknowledgement, per run. */
+export const REMEMBERED_VERDICTS = 4_096;
+/** Inputs of one run that wait for their turn; more means that storage has stopped. */
+export const MAX_QUEUED_INPUTS = 20_000;
+/** First and longest wait before failed work (closing, evaluating, writing a checkpoint, reopening a ledger) is tried again. */
+export const RETRY_FIRST_MS = 1_000;
+export const RETRY_LONGEST_MS = 60_000;
