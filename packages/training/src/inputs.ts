@@ -42,8 +42,11 @@ export type Input =
     }
   | { readonly kind: "evaluated"; readonly version: number; readonly evaluation: Evaluation }
   | { readonly kind: "checkpointed"; readonly version: number; readonly archive: BlobRef }
-  /** Sent at least once a second, and once after start-up. */
-  | { readonly kind: "tick" };
+  /**
+   * Sent at least once a second, and once after start-up. `upSinceMs` is when this process began to serve: volunteers whom the ledger
+   * calls present but who have not joined since then leave 15 s after it (RESTART_GRACE_MS).
+   */
+  | { readonly kind: "tick"; readonly upSinceMs?: number };
 
 export interface AssignmentGiven {
   readonly lease: string;
@@ -73,7 +76,12 @@ export interface CloseRound {
   }[];
 }
 
-/** Effects are carried out only after the decision's events are stored (durably, where an event is a promise to somebody). */
+/**
+ * Effects are carried out only after the decision's events are stored (durably, where an event is a promise to somebody).
+ * `close-round`, `evaluate` and `checkpoint` are owed until their answer (`closed`, `evaluated`, `checkpointed`) is decided: every
+ * tick names what is still owed, so that nothing is lost by a crash. The shell therefore ignores one that it has under way. A
+ * checkpoint of a version that is also to be evaluated is asked for once the evaluation is in, so that its card can quote it.
+ */
 export type Effect =
   | { readonly kind: "assign"; readonly assignment: AssignmentGiven }
   | {
