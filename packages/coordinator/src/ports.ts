@@ -17,6 +17,7 @@ export type Inspection =
 export interface Compute {
   /** Seeded version 0 of a model, stored as a blob of f32 little-endian values in canonical order. */
   initialWeights(model: ModelSpec, seed: number): Promise<BlobRef>;
+  /** Leaves `bytes` usable: they are stored afterwards. */
   inspect(bytes: Uint8Array, sha256: Sha256, codec: string, parameters: number): Promise<Inspection>;
   closeRound(run: string, spec: RunSpec, parameters: number, round: CloseRound): Promise<ClosedRound>;
   evaluate(spec: RunSpec, manifest: DatasetManifest, weights: BlobRef): Promise<Evaluation>;
@@ -34,10 +35,10 @@ export interface CheckpointInput {
   readonly ledger: { readonly seq: number; readonly head: Sha256; readonly coordinator: VolunteerId };
 }
 
-/** The coordinator's own Ed25519 key. */
+/** The coordinator's own Ed25519 key; an Identity of @weft/ledger is one. Synchronous, so that deciding and recording are one step. */
 export interface CoordinatorKey {
   readonly publicKey: VolunteerId;
-  sign(domain: string, value: unknown): Promise<Signature>;
+  sign(domain: string, value: unknown): Signature;
 }
 export type VerifySignature = (publicKey: VolunteerId, domain: string, value: unknown, signature: Signature) => Promise<boolean>;
 
