@@ -1,0 +1,30 @@
+// f16: each value as IEEE half precision, little-endian, nearest with ties to even. What lies beyond 65,504 is refused, not clamped.
+import type { Codec } from "../codec.ts";
+import { f16Nearest, f16ToNumber } from "../f16.ts";
+import { fault, wrongLength } from "./faults.ts";
+
+export const f16: Codec = {
+  name: "f16",
+  bitsPerParameter: 16,
+  encodedBytes: (size) => 2 * size,
+  encode: (update) => {
+    const bytes = new Uint8Array(2 * update.length);
+    for (let at = 0; at < update.length; at++) {
+      const bits = f16Nearest(update[at] as number);
+      if ((bits & 0x7c00) === 0x7c00) return fault("not-finite", `value ${at} is ${update[at]}, beyond f16`);
+      bytes[2 * at] = bits;
+      bytes[2 * at + 1] = bits >>> 8;
+    }
+    return { ok: true, bytes };
+  },
+  decode: (bytes, size) => {
+    if (bytes.length !== 2 * size) return wrongLength("f16", bytes.length, 2 * size, size);
+    const update = new Float32Array(size);
+    for (let at = 0; at < size; at++) {
+      const bits = (bytes[2 * at] as number) | ((bytes[2 * at + 1] as number) << 8);
+      if ((bits & 0x7c00) === 0x7c00) return fault("not-finite", `value ${at} is NaN or infinite`);
+      update[at] = f16ToNumber(bits);
+    }
+    return { ok: true, update };
+  },
+};

@@ -1,0 +1,19 @@
+// f32: the values as they are, little-endian. Lossless.
+import { f32FromBytes, f32ToBytes } from "../bytes.ts";
+import type { Codec } from "../codec.ts";
+import { allFinite } from "../reduce.ts";
+import { fault, wrongLength } from "./faults.ts";
+
+const NOT_FINITE = fault("not-finite", "a value is NaN or infinite");
+
+export const f32: Codec = {
+  name: "f32",
+  bitsPerParameter: 32,
+  encodedBytes: (size) => 4 * size,
+  encode: (update) => (allFinite(update) ? { ok: true, bytes: f32ToBytes(update) } : NOT_FINITE),
+  decode: (bytes, size) => {
+    if (bytes.length !== 4 * size) return wrongLength("f32", bytes.length, 4 * size, size);
+    const update = f32FromBytes(bytes);
+    return allFinite(update) ? { ok: true, update } : NOT_FINITE;
+  },
+};
