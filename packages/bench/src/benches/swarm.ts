@@ -1,0 +1,144 @@
+// Bench `swarm`: a coordinator under 200 synthetic volunteers on a run of a million parameters. Memory, leases a second, event loop.
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { RunDetail, RunSpec } from "@weft/protocol";
+import type { Bench, Row } from "../bench.ts";
+import { serve, WEFT } from "../support/coordinator-process.ts";
+import { watchResident } from "../support/resident.ts";
+
+const VOLUNTEERS = 200;
+const MEBIBYTE = 1024 * 1024;
+
+/** mlp 64-896-1024-10: 987,018 parameters. */
+const millionParameters = (seed: number): RunSpec => ({
+  format: "weft-run/1",
+  name: "million",
+  description: "A million parameters, for the load bench",
+  license: "Apache-2.0",
+  seed,
+  dataset: "digits",
+  sampler: { kind: "epoch" },
+  model: { kind: "mlp", inputs: 64, hidden: [896, 1024], classes: 10 },
+  training: {
+    mode: "gradient",
+    versions: 100_000,
+    samplesPerVersion: 1024,
+    microBatch: 32,
+    rule: { kind: "mean" },
+    optimizer: { kind: "sgd", learningRate: 0.01, momentum: 0.9, weightDecay: 0 },
+    schedule: { kind: "constant", warmupVersions: 0 },
+    codec: "int8",
+  },
+  round: { leaseMs: 3000, deadlineMs: 30_000, maxStaleness: 0 },
+  evaluation: { everyVersions: 100_000, samples: 1 },
+  checkpoints: { everyVersions: 1_000_000 },
+});
+
+const metric = (text: string, name: string): number | null => {
+  const found = new RegExp(`^${name}(?:\\{[^}]*\\})? ([\\d.e+-]+)$`, "m").exec(text)?.[1];
+  return found === undefined ? null : Number(found);
+};
+
+async function swarmOf(
+  url: string,
+  run: string,
+  seconds: number,
+  seed: number,
+): Promise<{ readonly leases: number; readonly admitted: number; readonly refused: number }> {
+  const folder = await mkdtemp(join(tmpdir(), "weft-swarm-"));
+  const file = join(folder, "swarm.json");
+  const args = [
+    WEFT,
+    "swarm",
+    url,
+    "--volunteers",
+    String(VOLUNTEERS),
+    "--synthetic",
+    "--seed",
+    String(seed),
+    "--duration",
+    String(seconds),
+    "--run",
+    run,
+    "--json",
+    file,
+  ];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] });
+  await new Promise((resolve) => child.once("exit", resolve));
+  const report = JSON.parse(await readFile(file, "utf8")) as { leases: number; admitted: number; refused: Record<string, number> };
+  await rm(folder, { recursive: true, force: true });
+  return {
+    leases: report.leases,
+    admitted: report.admitted,
+    refused: Object.values(report.refused).reduce((sum, count) => sum + count, 0),
+  };
+}
+
+export const swarmBench: Bench = {
+  name: "swarm",
+  about: "coordinator memory, throughput and event loop under 200 synthetic volunteers",
+  async run({ short, seed, say }) {
+    const seconds = short ? 15 : 60;
+    const coordinator = await serve();
+    try {
+      for (const { run } of await coordinator.json<readonly { run: string }[]>("/api/runs"))
+        await coordinator.command({ type: "pause-run", run });
+      const reply = await coordinator.command({ type: "create-run", spec: millionParameters(seed) });
+      const run = reply?.run ?? "";
+      const before = await coordinator.json<RunDetail>(`/api/runs/${run}`);
+      say(`${VOLUNTEERS} synthetic volunteers for ${seconds} s on ${before.parameters.toLocaleString("en")} parameters ...`);
+      const stopWatching = watchResident(coordinator.pid, 250);
+      const swarm = await swarmOf(coordinator.url, run, seconds, seed);
+      const resident = stopWatching();
+      const after = await coordinator.json<RunDetail>(`/api/runs/${run}`);
+      const metrics = await coordinator.text("/metrics");
+      const rows: Row[] = [
+        {
+          figure: "volunteers connected",
+          value: after.volunteersEver,
+          unit: "",
+          goal: { at: "least", value: VOLUNTEERS },
+          anchor: "the load itself",
+        },
+        { figure: "parameters", value: before.parameters, unit: "", goal: null, anchor: "the load itself" },
+        {
+          figure: "resident memory, most",
+          value: resident.max / MEBIBYTE,
+          unit: "MiB",
+          goal: { at: "most", value: 200 },
+          anchor: "goal of the issue",
+        },
+        { figure: "resident memory, median", value: resident.median / MEBIBYTE, unit: "MiB", goal: null, anchor: "" },
+        { figure: "contributions admitted", value: swarm.admitted, unit: "", goal: { at: "least", value: 1 }, anchor: "" },
+        {
+          figure: "contributions admitted a second",
+          value: swarm.admitted / seconds,
+          unit: "1/s",
+          goal: null,
+          anchor: "swarm and coordinator share the machine",
+        },
+        { figure: "contributions refused", value: swarm.refused, unit: "", goal: null, anchor: "" },
+        { figure: "versions made", value: after.version, unit: "", goal: { at: "least", value: 1 }, anchor: "" },
+        {
+          figure: "event loop delay, 99th percentile",
+          value: metric(metrics, "weft_event_loop_delay_p99_ms"),
+          unit: "ms",
+          goal: { at: "most", value: 20 },
+          anchor: "goal of the issue",
+        },
+        {
+          figure: "event loop delay, most",
+          value: metric(metrics, "weft_event_loop_delay_max_ms"),
+          unit: "ms",
+          goal: null,
+          anchor: "includes waiting for a processor",
+        },
+      ];
+      return rows;
+    } finally {
+      await coordinator.stop();
+    }
+  },
+};

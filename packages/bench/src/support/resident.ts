@@ -1,0 +1,22 @@
+// Resident memory of a process, sampled. Linux reads /proc; elsewhere ps is asked.
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+
+export function residentBytes(pid: number): number {
+  const status = `/proc/${pid}/status`;
+  const kilobytes = existsSync(status)
+    ? /VmRSS:\s+(\d+)/.exec(readFileSync(status, "utf8"))?.[1]
+    : execFileSync("ps", ["-o", "rss=", "-p", String(pid)], { encoding: "utf8" }).trim();
+  return Number(kilobytes) * 1024;
+}
+
+/** Samples every `everyMs` until `stop` is called, which gives median and maximum. */
+export function watchResident(pid: number, everyMs: number): () => { readonly median: number; readonly max: number } {
+  const samples: number[] = [];
+  const timer = setInterval(() => samples.push(residentBytes(pid)), everyMs);
+  return () => {
+    clearInterval(timer);
+    const sorted = samples.sort((a, b) => a - b);
+    return { median: sorted[sorted.length >> 1] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN };
+  };
+}
