@@ -1,0 +1,98 @@
+// mlp, cnn and gpt: from named parameters and inputs to logits, and from logits to the loss. Knows TensorFlow.js, but no backend.
+import * as tf from "@tensorflow/tfjs-core";
+import type { CnnSpec, GptSpec, MlpSpec, ModelSpec } from "@weft/protocol";
+import { convolutionRelu, flattenNchw, imagesOf, maxPool2 } from "./ops/convolution.ts";
+import { crossEntropySum } from "./ops/cross-entropy.ts";
+import { add } from "./ops/differentiable.ts";
+import { linear } from "./ops/linear.ts";
+import { addPositions, causalAttention, embedding, gelu, layerNorm } from "./ops/transformer.ts";
+
+/** Parameters by canonical name, in canonical layout. */
+export type NamedTensors = ReadonlyMap<string, tf.Tensor>;
+
+/** A micro-batch on the backend: inputs f32 [rows, values] or int32 [rows, context], targets int32 [rows * predictions], weights [rows]. */
+export interface ModelTensors {
+  readonly inputs: tf.Tensor2D;
+  readonly targets: tf.Tensor1D;
+  readonly weights: tf.Tensor1D;
+}
+
+function parameter<T extends tf.Tensor>(parameters: NamedTensors, name: string): T {
+  const tensor = parameters.get(name);
+  if (tensor === undefined) throw new Error(`The model has no parameter ${name}`);
+  return tensor as T;
+}
+
+function mlp(model: MlpSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.Tensor2D {
+  const last = model.hidden.length + 1;
+  let x = inputs;
+  for (let index = 1; index <= last; index++)
+    x = linear(x, parameter(parameters, `fc${index}.weight`), {
+      layout: "out-in",
+      bias: parameter(parameters, `fc${index}.bias`),
+      inputIsData: index === 1,
+      ...(index < last ? { activation: "relu" as const } : {}),
+    });
+  return x;
+}
+
+function cnn(model: CnnSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.Tensor2D {
+  let x = imagesOf(inputs, model.inChannels, model.height, model.width);
+  for (let index = 1; index <= model.channels.length; index++) {
+    const weight = parameter<tf.Tensor4D>(parameters, `conv${index}.weight`);
+    x = maxPool2(convolutionRelu(x, weight, parameter(parameters, `conv${index}.bias`), index === 1));
+  }
+  const hidden = linear(flattenNchw(x), parameter(parameters, "fc1.weight"), {
+    layout: "out-in",
+    bias: parameter(parameters, "fc1.bias"),
+    activation: "relu",
+  });
+  return linear(hidden, parameter(parameters, "fc2.weight"), { layout: "out-in", bias: parameter(parameters, "fc2.bias") });
+}
+
+function gpt(model: GptSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.Tensor2D {
+  const length = inputs.shape[1];
+  const get = <T extends tf.Tensor>(name: string): T => parameter<T>(parameters, `transformer.${name}`);
+  const bias = <T extends tf.Tensor>(name: string): T | undefined => (model.bias ? get<T>(`${name}.bias`) : undefined);
+  const norm = (x: tf.Tensor2D, name: string): tf.Tensor2D => layerNorm(x, get(`${name}.weight`), bias(name));
+  const dense = (x: tf.Tensor2D, name: string): tf.Tensor2D => {
+    const b = bias(name);
+    return linear(x, get(`${name}.weight`), { layout: "in-out", ...(b === undefined ? {} : { bias: b }) });
+  };
+
+  const table = get<tf.Tensor2D>("wte.weight");
+  let x = addPositions(embedding(tf.reshape(inputs, [-1]), table), get("wpe.weight"), length);
+  for (let layer = 0; layer < model.layers; layer++) {
+    const block = `h.${layer}`;
+    const mixed = causalAttention(dense(norm(x, `${block}.ln_1`), `${block}.attn.c_attn`), model.heads, length);
+    x = add(x, dense(mixed, `${block}.attn.c_proj`)) as tf.Tensor2D;
+    const inner = gelu(dense(norm(x, `${block}.ln_2`), `${block}.mlp.c_fc`), model.gelu);
+    x = add(x, dense(inner, `${block}.mlp.c_proj`)) as tf.Tensor2D;
+  }
+  return linear(norm(x, "ln_f"), table, { layout: "out-in" });
+}
+
+/** Images: [rows, classes]. Text: [rows * tokens, vocabulary]; a window may be shorter than the context. */
+export function logits(model: ModelSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.Tensor2D {
+  switch (model.kind) {
+    case "mlp":
+      return mlp(model, parameters, inputs);
+    case "cnn":
+      return cnn(model, parameters, inputs);
+    case "gpt":
+      return gpt(model, parameters, inputs);
+    default:
+      throw model satisfies never;
+  }
+}
+
+/** Weighted sum over the batch of each sample's loss; that of a window is the mean over its tokens. */
+export function lossSum(model: ModelSpec, parameters: NamedTensors, { inputs, targets, weights }: ModelTensors): tf.Scalar {
+  const rows = inputs.shape[0];
+  const predictions = targets.shape[0] / rows;
+  const each =
+    predictions === 1
+      ? weights
+      : (tf.reshape(tf.tile(tf.reshape(tf.mul(weights, 1 / predictions), [rows, 1]), [1, predictions]), [-1]) as tf.Tensor1D);
+  return crossEntropySum(logits(model, parameters, inputs), targets, each);
+}
