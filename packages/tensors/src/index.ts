@@ -6,3 +6,4 @@ export * from "./f16.ts";
 export * from "./layout.ts";
 export * from "./random.ts";
 export * from "./reduce.ts";
+export * from "./safetensors.ts";

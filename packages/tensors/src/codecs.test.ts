@@ -1,0 +1,194 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Codec } from "./codec.ts";
+import { codecNamed, codecs } from "./codecs.ts";
+import { f16Nearest, f16ToNumber } from "./f16.ts";
+import { randomStream } from "./random.ts";
+
+const STREAM = { seed: 7, lease: 3 };
+const all = [...codecs.values()];
+const int8 = codecNamed("int8") as Codec;
+
+const encoded = (codec: Codec, update: Float32Array, stream = STREAM): Uint8Array => {
+  const result = codec.encode(update, stream);
+  if (!result.ok) throw new Error(result.detail);
+  return result.bytes;
+};
+const decoded = (codec: Codec, bytes: Uint8Array, size: number): Float32Array => {
+  const result = codec.decode(bytes, size);
+  if (!result.ok) throw new Error(result.detail);
+  return result.update;
+};
+const trip = (codec: Codec, values: readonly number[]): number[] => {
+  const update = Float32Array.from(values);
+  return [...decoded(codec, encoded(codec, update), update.length)];
+};
+const normals = (size: number, seed = 1, scale = 0.02): Float32Array => {
+  const random = randomStream(seed, 0);
+  return Float32Array.from({ length: size }, () => random.normal() * scale);
+};
+const updates = fc.float32Array({ noNaN: true, noDefaultInfinity: true, min: -60_000, max: 60_000, maxLength: 900 });
+
+describe.each(all)("codec $name", (codec) => {
+  it("encodes any finite update to exactly the promised length, and decodes it to as many finite values", () => {
+    fc.assert(
+      fc.property(updates, (update) => {
+        const bytes = encoded(codec, update);
+        expect(bytes.length).toBe(codec.encodedBytes(update.length));
+        expect(decoded(codec, bytes, update.length).every(Number.isFinite)).toBe(true);
+      }),
+    );
+  });
+
+  it("leaves its input alone and gives the same bytes for the same stream", () => {
+    const update = normals(700);
+    const before = update.slice();
+    expect(encoded(codec, update)).toEqual(encoded(codec, update));
+    expect(update).toEqual(before);
+  });
+
+  it("decodes from a view at any byte offset", () => {
+    const update = normals(515);
+    const bytes = encoded(codec, update);
+    const shelf = new Uint8Array(bytes.length + 3);
+    shelf.set(bytes, 3);
+    expect(decoded(codec, shelf.subarray(3), 515)).toEqual(decoded(codec, bytes, 515));
+  });
+
+  it("refuses a payload that is a byte short, a byte long, or for another size", () => {
+    const bytes = encoded(codec, normals(600));
+    for (const wrong of [bytes.subarray(1), new Uint8Array(bytes.length + 1), new Uint8Array(0)])
+      expect(codec.decode(wrong, 600)).toMatchObject({ ok: false, fault: "wrong-length" });
+    expect(codec.decode(bytes, 601)).toMatchObject({ ok: false, fault: "wrong-length" });
+  });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])("refuses to encode %s wherever it stands", (value) => {
+    for (const at of [0, 255, 256, 299]) {
+      const update = normals(300);
+      update[at] = value;
+      expect(codec.encode(update, STREAM)).toMatchObject({ ok: false, fault: "not-finite" });
+    }
+  });
+
+  it("refuses or decodes to finite values whatever bytes of the right length arrive", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: codec.encodedBytes(257), maxLength: codec.encodedBytes(257) }), (bytes) => {
+        const result = codec.decode(bytes, 257);
+        if (result.ok) expect(result.update.every(Number.isFinite)).toBe(true);
+        else expect(["not-finite", "bad-payload"]).toContain(result.fault);
+      }),
+    );
+  });
+
+  it("carries an update of no values, of zeros, and of one value", () => {
+    expect(trip(codec, [])).toEqual([]);
+    expect(trip(codec, new Array(300).fill(0))).toEqual(new Array(300).fill(0));
+    expect(trip(codec, [0.5])).toEqual([0.5]);
+  });
+});
+
+describe("codec f32", () => {
+  it("is lossless, -0 and subnormals included", () => {
+    fc.assert(
+      fc.property(fc.float32Array({ noNaN: true, noDefaultInfinity: true, maxLength: 300 }), (update) => {
+        expect(trip(codecNamed("f32") as Codec, [...update])).toEqual([...update]);
+      }),
+    );
+    expect(Object.is(trip(codecNamed("f32") as Codec, [-0])[0], -0)).toBe(true);
+  });
+  it("refuses NaN and infinities that arrive", () => {
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY])
+      expect(codecNamed("f32")?.decode(new Uint8Array(Float32Array.of(1, value).buffer), 2)).toMatchObject({ fault: "not-finite" });
+  });
+});
+
+describe("codec f16", () => {
+  it("keeps every value to the nearest f16", () => {
+    fc.assert(
+      fc.property(updates, (update) => {
+        expect(trip(codecNamed("f16") as Codec, [...update])).toEqual([...update].map((value) => f16ToNumber(f16Nearest(value))));
+      }),
+    );
+  });
+  it("refuses what lies beyond f16, going and coming", () => {
+    expect(codecNamed("f16")?.encode(Float32Array.of(65_520), STREAM)).toMatchObject({ fault: "not-finite" });
+    expect(codecNamed("f16")?.decode(Uint8Array.of(0, 0x7c), 1)).toMatchObject({ fault: "not-finite" });
+    expect(codecNamed("f16")?.decode(Uint8Array.of(1, 0xfc), 1)).toMatchObject({ fault: "not-finite" });
+  });
+});
+
+describe("codec int8", () => {
+  it("is off by less than one level of its block, always", () => {
+    fc.assert(
+      fc.property(updates, (update) => {
+        const back = trip(int8, [...update]);
+        for (let from = 0; from < update.length; from += 256) {
+          const block = update.subarray(from, from + 256);
+          const most = block.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
+          // The scale is at most one f16 step above the largest value.
+          const level = (most * (1 + 2 ** -10) + 2 ** -24) / 127;
+          for (const [at, value] of block.entries())
+            expect(Math.abs((back[from + at] as number) - value)).toBeLessThanOrEqual(level * 1.000001);
+        }
+      }),
+    );
+  });
+
+  it("is unbiased: the mean over many leases comes as near as its deviation allows", () => {
+    const update = normals(300, 5);
+    const leases = 4000;
+    const total = new Float64Array(300);
+    for (let lease = 0; lease < leases; lease++) {
+      const back = decoded(int8, encoded(int8, update, { seed: 7, lease }), 300);
+      for (let at = 0; at < 300; at++) total[at] = (total[at] as number) + (back[at] as number);
+    }
+    const most = update.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
+    // One draw deviates by at most half a level; 4.5 deviations of the mean over 300 values of a fixed seed.
+    const allowed = ((4.5 * 0.5) / Math.sqrt(leases)) * (most / 127);
+    let biased = 0;
+    for (let at = 0; at < 300; at++) biased = Math.max(biased, Math.abs((total[at] as number) / leases - (update[at] as number)));
+    expect(biased).toBeLessThan(allowed);
+    expect(allowed).toBeLessThan(most / 127 / 20);
+  });
+
+  it("draws other numbers for another lease and another seed", () => {
+    const update = normals(300);
+    expect(encoded(int8, update, { seed: 7, lease: 4 })).not.toEqual(encoded(int8, update));
+    expect(encoded(int8, update, { seed: 8, lease: 3 })).not.toEqual(encoded(int8, update));
+  });
+
+  it("clamps at the block's largest value: never a level beyond 127, for thousands of values that equal the scale", () => {
+    const update = new Float32Array(8192).fill(0.75).map((value, at) => (at % 2 === 0 ? value : -value));
+    const bytes = encoded(int8, update);
+    expect(new Set(new Int8Array(bytes.buffer, 64))).toEqual(new Set([127, -127]));
+    expect(decoded(int8, bytes, 8192)).toEqual(update);
+  });
+
+  it("rounds the scale up, so that no value lies outside it", () => {
+    for (const value of [0.1, 1e-3, 3.3333, 2 ** -24 * 1.5, 1e-30, 1e-45]) {
+      const bits = encoded(int8, Float32Array.of(value));
+      expect(f16ToNumber((bits[0] as number) | ((bits[1] as number) << 8))).toBeGreaterThanOrEqual(Math.fround(value));
+    }
+  });
+
+  it("carries 65,504 and refuses what is larger", () => {
+    expect(trip(int8, [65_504, -65_504])).toEqual([65_504, -65_504]);
+    expect(int8.encode(Float32Array.of(65_505), STREAM)).toMatchObject({ ok: false, fault: "not-finite" });
+  });
+
+  it.each([
+    ["an infinite scale", [0x00, 0x7c, 0], "not-finite"],
+    ["a NaN scale", [0x01, 0x7c, 0], "not-finite"],
+    ["a negative scale", [0x00, 0xbc, 0], "bad-payload"],
+    ["a scale of -0", [0x00, 0x80, 0], "bad-payload"],
+    ["level -128", [0x00, 0x3c, 0x80], "bad-payload"],
+    ["a level other than 0 under a scale of 0", [0x00, 0x00, 1], "bad-payload"],
+  ])("refuses %s", (_, bytes, fault) => {
+    expect(int8.decode(Uint8Array.from(bytes), 1)).toMatchObject({ ok: false, fault });
+  });
+});
+
+it("knows no codec by a name of the language's own objects", () => {
+  expect(codecNamed("constructor")).toBeUndefined();
+  expect(codecNamed("int4")).toBeUndefined();
+});
