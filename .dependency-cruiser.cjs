@@ -25,7 +25,7 @@ const layers = Object.entries(MAY_IMPORT).map(([name, allowed]) => ({
 module.exports = {
   forbidden: [
     ...layers,
-    { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
+    { name: "no-circular", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
     {
       name: "nobody-imports-apps-testkit-bench",
       severity: "error",
