@@ -1,0 +1,83 @@
+// What pages say of runs, licences, models and people. Reads views only.
+import type { ModelSpec, OptimizerSpec, RunPhase, RunSummary, ScheduleSpec, VolunteerView } from "@weft/protocol";
+import { count, loss, percent, plural, small } from "./figures.ts";
+
+/** SPDX identifiers as people write them. */
+export function licence(spdx: string): string {
+  if (spdx === "LicenseRef-PublicDomain") return "public domain";
+  return spdx.startsWith("CC-") ? spdx.replaceAll("-", " ").replace("CC BY SA", "CC BY-SA") : spdx;
+}
+
+/** Does the run's quality read as a share of right answers? Text models are told by their loss. */
+export const isClassifier = (run: Pick<RunSummary, "model">): boolean => !run.model.startsWith("gpt");
+
+/** The one figure of a run's quality on data it never trains on; null before the first evaluation. */
+export function quality(run: Pick<RunSummary, "model" | "accuracy" | "heldOutLoss">): { value: string; unit: string } | null {
+  if (isClassifier(run) && run.accuracy !== null) return { value: percent(run.accuracy), unit: "right" };
+  return run.heldOutLoss === null ? null : { value: loss(run.heldOutLoss), unit: "loss" };
+}
+
+export type StateShape = "live" | "wait" | "held" | "done" | "fault";
+/** A shape and a word, as every state is shown. */
+export function runState(run: Pick<RunSummary, "phase" | "volunteersNow" | "version">): { shape: StateShape; word: string } {
+  switch (run.phase) {
+    case "running":
+      if (run.volunteersNow > 0) return { shape: "live", word: "collecting" };
+      return { shape: "wait", word: run.version === 0 ? "waiting for its first volunteer" : "waiting for volunteers" };
+    case "paused":
+      return { shape: "held", word: "paused" };
+    case "stopped":
+      return { shape: "done", word: "stopped" };
+    case "finished":
+      return { shape: "done", word: "finished" };
+    default:
+      return run.phase satisfies never;
+  }
+}
+
+export const people = (value: number): string => plural(value, "person", "people");
+
+export const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
+
+/** A sentence without its full stop, so that it can go on. */
+export const unstopped = (text: string): string => text.trim().replace(/\.$/, "");
+
+/** The key of a volunteer without a name: `b3e·91b0`. */
+export const shortVolunteer = (volunteer: string): string => `${volunteer.slice(0, 3)}·${volunteer.slice(3, 7)}`;
+export const nameOf = (view: Pick<VolunteerView, "name" | "volunteer">): string => view.name ?? shortVolunteer(view.volunteer);
+
+export function modelWords(model: ModelSpec): string {
+  switch (model.kind) {
+    case "mlp":
+      return ["mlp", model.inputs, ...model.hidden, model.classes].join(", ");
+    case "cnn":
+      return `cnn, ${model.channels.join(" and ")} channels of ${model.kernel} × ${model.kernel}, then ${model.hidden}`;
+    case "gpt":
+      return `gpt, ${plural(model.layers, "layer")}, ${plural(model.heads, "head")}, width ${model.width}`;
+    default:
+      return model satisfies never;
+  }
+}
+export function inputWords(model: ModelSpec): string {
+  switch (model.kind) {
+    case "mlp":
+      return `${count(model.inputs)} values`;
+    case "cnn":
+      return `${model.height} × ${model.width} × ${model.inChannels}`;
+    case "gpt":
+      return `${model.context} characters of ${model.vocabulary}`;
+    default:
+      return model satisfies never;
+  }
+}
+export const optimizerWords = (optimizer: OptimizerSpec): string =>
+  optimizer.kind === "sgd"
+    ? `SGD, ${small(optimizer.learningRate)}, momentum ${optimizer.momentum}`
+    : `AdamW, ${small(optimizer.learningRate)}`;
+export const scheduleWords = (schedule: ScheduleSpec): string =>
+  [
+    schedule.kind === "constant" ? "constant" : `${schedule.kind} to ${percent(schedule.finalFraction, 0)}`,
+    ...(schedule.warmupVersions > 0 ? [`${plural(schedule.warmupVersions, "version")} of warm-up`] : []),
+  ].join(", ");
+
+export const phaseEnded = (phase: RunPhase): boolean => phase === "stopped" || phase === "finished";
