@@ -85,10 +85,13 @@ export function createChainVerifier(run: RunId, publicKey?: VolunteerId): ChainV
       if (signature !== null) find(seq, "unexpected-signature", `A ${event.type} record carries a signature, which only heads do.`);
       return;
     }
-    if (signature === null) return find(seq, "missing-signature", `The ${event.type} record is not signed.`);
-    if (key === undefined || !verifySignature(key, SIGNING_DOMAINS.ledgerHead, signedHead(run, seq, hash), signature))
-      return find(seq, "bad-signature", "The head's signature is not of the coordinator's key over this record.");
-    signedHeads += 1;
+    if (signature === null) {
+      find(seq, "missing-signature", `The ${event.type} record is not signed.`);
+    } else if (key !== undefined && verifySignature(key, SIGNING_DOMAINS.ledgerHead, signedHead(run, seq, hash), signature)) {
+      signedHeads += 1;
+    } else {
+      find(seq, "bad-signature", "The head's signature is not of the coordinator's key over this record.");
+    }
   };
 
   return {

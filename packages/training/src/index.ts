@@ -1,1 +1,16 @@
+export { checkContribution } from "./admission.ts";
+export { newcomersShare } from "./caps.ts";
+export * from "./close-round.ts";
+export { closeRoundOf } from "./closing.ts";
+export { decide } from "./decide.ts";
+export { evolve, foldRun, ImpossibleEvent, initialState } from "./evolve.ts";
 export * from "./inputs.ts";
+export { MAX_LIVE_ASSIGNMENTS, tailAgeMs } from "./offers.ts";
+export * from "./optimizers/outer-optimizer.ts";
+export { isCheckpointDue, isEvaluationDue } from "./owed.ts";
+export { whyWaiting } from "./reasons.ts";
+export * from "./rules/aggregation-rule.ts";
+export * from "./sampler.ts";
+export * from "./schedule.ts";
+export * from "./state.ts";
+export { RESTART_GRACE_MS } from "./tick.ts";

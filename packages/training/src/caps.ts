@@ -1,0 +1,69 @@
+// Who may hold how much: open assignments of one key, and what keys that have proved nothing may hold together.
+// Knows nothing of addresses and rates, which the shell bounds.
+import { MAX_OPEN_ASSIGNMENTS, type VolunteerId } from "@weft/protocol";
+import type { Effect } from "./inputs.ts";
+import { isEstablished, liveAssignments, type ReadonlyRun } from "./state.ts";
+
+type NoLease = Extract<Effect, { kind: "no-lease" }>;
+
+const RETRY_MS = { joinFirst: 1_000, tooMany: 1_000, paused: 5_000, opening: 500, over: 60_000, blocked: 60_000 } as const;
+
+/** Null where the volunteer may be given work; otherwise why not, in words it can read. */
+export function whyNoWorkFor(state: ReadonlyRun, volunteer: VolunteerId): NoLease | null {
+  const none = (code: NoLease["code"], reason: string, retryAfterMs: number): NoLease => ({
+    kind: "no-lease",
+    volunteer,
+    code,
+    reason,
+    retryAfterMs,
+  });
+  const known = state.volunteers.get(volunteer);
+  if (known?.blocked) return none("blocked", "This run's admin has blocked this key.", RETRY_MS.blocked);
+  switch (state.phase) {
+    case "paused":
+      return none("run-not-active", "The run is paused; work goes on when it is resumed.", RETRY_MS.paused);
+    case "stopped":
+      return none("run-not-active", `The run was stopped at version ${state.version}.`, RETRY_MS.over);
+    case "finished":
+      return none("run-not-active", `The run is finished at version ${state.version}.`, RETRY_MS.over);
+    case "running":
+      break;
+    default:
+      state.phase satisfies never;
+  }
+  if (!known?.present) return none("no-work", "This key has not joined the run yet; say hello first.", RETRY_MS.joinFirst);
+  if (state.round === null) return none("no-work", "The next round is about to open.", RETRY_MS.opening);
+  if (known.open.length >= MAX_OPEN_ASSIGNMENTS)
+    return none(
+      "too-many-assignments",
+      `This key already holds ${known.open.length} leases; finish or release one first.`,
+      RETRY_MS.tooMany,
+    );
+  return null;
+}
+
+/** What keys without a settled lease may hold together while others have proved themselves: half of a version, or one micro-batch where that is more. */
+export const newcomersShare = (state: ReadonlyRun): number => {
+  const { samplesPerVersion, microBatch } = state.spec.training;
+  return Math.max(Math.floor(samplesPerVersion / 2), Math.min(microBatch, samplesPerVersion));
+};
+
+/**
+ * Samples that may be given to this volunteer now. Infinite for established ones, and for all while none of those is present: a
+ * first volunteer alone still trains.
+ */
+export function allowanceOf(state: ReadonlyRun, volunteer: VolunteerId): number {
+  if (isEstablished(state.volunteers.get(volunteer)) || state.establishedPresent === 0) return Number.POSITIVE_INFINITY;
+  return Math.max(0, newcomersShare(state) - heldByNewcomers(state));
+}
+
+/** Samples of live assignments whose holders have not settled a lease; a lease held by two of them counts twice. */
+export function heldByNewcomers(state: ReadonlyRun): number {
+  let held = 0;
+  for (const id of state.round?.out ?? []) {
+    const lease = state.round?.leases.get(id);
+    if (lease === undefined) continue;
+    for (const { volunteer } of liveAssignments(lease)) if (!isEstablished(state.volunteers.get(volunteer))) held += lease.samples;
+  }
+  return held;
+}

@@ -1,0 +1,245 @@
+// Folds events into a run's state. No clock, no randomness, no judgement: whatever was decided stands in the event.
+// Seen from outside it is a pure function of the events so far; inside it changes the state it owns in place, since copying a
+// round for each of 100,000 events would make recovery slow. Whoever needs an older state folds again.
+import type { EventOf, LedgerEvent, LedgerRecord, VolunteerId } from "@weft/protocol";
+import { isCheckpointDue, isEvaluationDue } from "./owed.ts";
+import { isEstablished, type LeaseState, liveAssignments, type RoundState, type RunState, type VolunteerState } from "./state.ts";
+
+/** A ledger that no coordinator can have written: damaged, or a mistake of the one who decided. */
+export class ImpossibleEvent extends Error {
+  constructor(event: LedgerEvent, why: string) {
+    super(`${event.type} cannot follow: ${why}`);
+    this.name = "ImpossibleEvent";
+  }
+}
+
+/** A run at version 0, before its first round; the first tick opens it. */
+export function initialState(created: EventOf<"run-created">, atMs: number): RunState {
+  const { run, spec, dataset, parameters, coordinator, weights } = created;
+  return {
+    run,
+    spec,
+    dataset,
+    parameters,
+    coordinator,
+    createdAtMs: atMs,
+    phase: "running",
+    version: 0,
+    weights,
+    optimizer: null,
+    round: null,
+    lastSettled: new Map(),
+    volunteers: new Map(),
+    present: 0,
+    establishedPresent: 0,
+    owed: { evaluations: new Map([[0, weights]]), checkpoints: new Map() },
+  };
+}
+
+/** The state after one more event, which is the given object: use only what is returned. Throws ImpossibleEvent. */
+export function evolve(state: RunState, event: LedgerEvent, atMs: number): RunState {
+  switch (event.type) {
+    case "run-created":
+      throw new ImpossibleEvent(event, "the run exists");
+    case "run-paused":
+      state.phase = "paused";
+      return state;
+    case "run-resumed":
+      state.phase = "running";
+      return state;
+    case "run-stopped":
+      state.phase = "stopped";
+      return state;
+    case "run-finished":
+      state.phase = "finished";
+      return state;
+    case "volunteer-joined":
+      change(state, event.volunteer, (volunteer) => {
+        volunteer.present = true;
+        volunteer.joinedAtMs = atMs;
+      });
+      return state;
+    case "volunteer-left":
+      change(state, event.volunteer, (volunteer) => {
+        volunteer.present = false;
+      });
+      forgetStranger(state, event.volunteer);
+      return state;
+    case "volunteer-blocked":
+    case "volunteer-unblocked":
+      change(state, event.volunteer, (volunteer) => {
+        volunteer.blocked = event.type === "volunteer-blocked";
+      });
+      forgetStranger(state, event.volunteer);
+      return state;
+    case "round-opened":
+      state.round = openRound(state, event, atMs);
+      return state;
+    case "lease-assigned":
+      assign(state, event, atMs);
+      return state;
+    case "assignment-ended":
+      endAssignment(state, event, atMs);
+      return state;
+    case "contribution-admitted":
+      admit(state, event);
+      return state;
+    case "contribution-refused":
+      return state;
+    case "version-published":
+      publish(state, event);
+      return state;
+    case "version-evaluated":
+      state.owed.evaluations.delete(event.version);
+      return state;
+    case "checkpoint-written":
+      state.owed.checkpoints.delete(event.version);
+      return state;
+    default:
+      return event satisfies never;
+  }
+}
+
+/** Folds a whole ledger. Null for an empty one; throws ImpossibleEvent where it does not begin with run-created. */
+export function foldRun(records: Iterable<Pick<LedgerRecord, "event" | "atMs">>): RunState | null {
+  let state: RunState | null = null;
+  for (const { event, atMs } of records) {
+    if (state !== null) evolve(state, event, atMs);
+    else if (event.type === "run-created") state = initialState(event, atMs);
+    else throw new ImpossibleEvent(event, "no run is created yet");
+  }
+  return state;
+}
+
+/** Changes one volunteer and keeps the two counts of who is present true. */
+function change(state: RunState, id: VolunteerId, by: (volunteer: VolunteerState) => void): void {
+  let volunteer = state.volunteers.get(id);
+  if (volunteer === undefined) {
+    volunteer = { volunteer: id, present: false, blocked: false, joinedAtMs: 0, leasesSettled: 0, open: [] };
+    state.volunteers.set(id, volunteer);
+  }
+  count(state, volunteer, -1);
+  by(volunteer);
+  count(state, volunteer, 1);
+}
+function count(state: RunState, volunteer: VolunteerState, by: 1 | -1): void {
+  if (!volunteer.present) return;
+  state.present += by;
+  if (isEstablished(volunteer)) state.establishedPresent += by;
+}
+
+/** Keys cost nothing to make, so one that came, did nothing and left leaves nothing behind in memory. */
+function forgetStranger(state: RunState, id: VolunteerId): void {
+  const volunteer = state.volunteers.get(id);
+  if (volunteer === undefined || volunteer.present || volunteer.blocked || isEstablished(volunteer) || volunteer.open.length > 0) return;
+  state.volunteers.delete(id);
+}
+
+function openRound(state: RunState, event: EventOf<"round-opened">, atMs: number): RoundState {
+  const { base, start, samples, learningRate } = event;
+  if (state.round !== null) throw new ImpossibleEvent(event, "a round is open");
+  if (base !== state.version) throw new ImpossibleEvent(event, `the newest version is ${state.version}, not ${base}`);
+  return {
+    base,
+    start,
+    samples,
+    openedAtMs: atMs,
+    learningRate,
+    cut: 0,
+    samplesIn: 0,
+    leases: new Map(),
+    waiting: new Set(),
+    out: new Set(),
+  };
+}
+
+function assign(state: RunState, event: EventOf<"lease-assigned">, atMs: number): void {
+  const { round } = state;
+  if (round === null) throw new ImpossibleEvent(event, "no round is open");
+  const { lease: id, attempt, volunteer, deadlineAtMs } = event;
+  const lease = round.leases.get(id) ?? cutLease(round, event);
+  if (lease.start !== event.start || lease.samples !== event.samples)
+    throw new ImpossibleEvent(event, `lease ${id} is another piece of work`);
+  if (lease.settled !== null) throw new ImpossibleEvent(event, `lease ${id} is settled`);
+  if (attempt !== lease.assignments.length + 1) throw new ImpossibleEvent(event, `the next attempt is ${lease.assignments.length + 1}`);
+  lease.assignments.push({ attempt, volunteer, assignedAtMs: atMs, deadlineAtMs, end: null });
+  round.waiting.delete(id);
+  round.out.add(id);
+  change(state, volunteer, ({ open }) => {
+    open.push({ lease: id, attempt });
+  });
+}
+
+function cutLease(round: RoundState, event: EventOf<"lease-assigned">): LeaseState {
+  const { lease: id, start, samples } = event;
+  if (id !== nextLeaseId(round)) throw new ImpossibleEvent(event, `the next lease is ${nextLeaseId(round)}`);
+  if (start !== round.start + round.cut || samples < 1 || round.cut + samples > round.samples)
+    throw new ImpossibleEvent(event, `lease ${id} is not the next part of its version's batch`);
+  const lease: LeaseState = { lease: id, start, samples, assignments: [], settled: null, freeSinceMs: 0 };
+  round.leases.set(id, lease);
+  round.cut += samples;
+  return lease;
+}
+
+/** Leases of a version are numbered in the order in which they are cut. */
+export const nextLeaseId = (round: { readonly base: number; readonly leases: ReadonlyMap<string, unknown> }): string =>
+  `${round.base}.${round.leases.size}`;
+
+function endAssignment(state: RunState, event: EventOf<"assignment-ended">, atMs: number): void {
+  const { lease: id, attempt, reason } = event;
+  const lease = state.round?.leases.get(id);
+  const assignment = lease?.assignments[attempt - 1];
+  if (state.round === null || lease === undefined || assignment === undefined)
+    throw new ImpossibleEvent(event, "there is no such assignment");
+  if (assignment.end !== null || assignment.volunteer !== event.volunteer) throw new ImpossibleEvent(event, "it is not live");
+  assignment.end = reason;
+  closeOf(state, assignment.volunteer, id, attempt);
+  if (lease.settled !== null || liveAssignments(lease).length > 0) return;
+  lease.freeSinceMs = atMs;
+  state.round.out.delete(id);
+  state.round.waiting.add(id);
+}
+
+function closeOf(state: RunState, volunteer: VolunteerId, lease: string, attempt: number): void {
+  change(state, volunteer, (holder) => {
+    holder.open = holder.open.filter((open) => open.lease !== lease || open.attempt !== attempt);
+  });
+}
+
+function admit(state: RunState, event: EventOf<"contribution-admitted">): void {
+  const { lease: id, attempt, volunteer, sha256, codec, lossMean } = event.header;
+  const lease = state.round?.leases.get(id);
+  const assignment = lease?.assignments[attempt - 1];
+  if (state.round === null || lease === undefined || assignment === undefined)
+    throw new ImpossibleEvent(event, "there is no such assignment");
+  if (lease.settled !== null) throw new ImpossibleEvent(event, `lease ${id} is settled`);
+  lease.settled = { attempt, volunteer, sha256, codec, lossMean };
+  // A late answer keeps the end it had.
+  if (assignment.end === null) {
+    assignment.end = "admitted";
+    closeOf(state, volunteer, id, attempt);
+  }
+  state.round.samplesIn += lease.samples;
+  state.round.waiting.delete(id);
+  state.round.out.delete(id);
+  change(state, volunteer, (contributor) => {
+    contributor.leasesSettled += 1;
+  });
+}
+
+function publish(state: RunState, event: EventOf<"version-published">): void {
+  const { version, weights, optimizer } = event;
+  if (state.round === null || version !== state.version + 1) throw new ImpossibleEvent(event, `the newest version is ${state.version}`);
+  state.lastSettled = new Map();
+  for (const [id, lease] of state.round.leases) {
+    if (lease.settled !== null) state.lastSettled.set(id, lease.settled);
+    // Normally none is live; after a crash in the middle of a decision one may be, and must not count against its holder for ever.
+    for (const { volunteer, attempt } of liveAssignments(lease)) closeOf(state, volunteer, id, attempt);
+  }
+  state.version = version;
+  state.weights = weights;
+  state.optimizer = optimizer;
+  state.round = null;
+  if (isEvaluationDue(state.spec, version)) state.owed.evaluations.set(version, weights);
+  if (isCheckpointDue(state.spec, version)) state.owed.checkpoints.set(version, weights);
+}

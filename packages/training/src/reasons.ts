@@ -1,0 +1,71 @@
+// The coordinator's own sentences: why a round waits, why there is no lease, what was just decided. Words only; decides nothing.
+import { shortKey, type VolunteerId } from "@weft/protocol";
+import { isComplete, liveAssignments, type ReadonlyRound, type ReadonlyRun } from "./state.ts";
+
+export const count = (n: number, one: string, many = `${one}s`): string => `${n.toLocaleString("en-US")} ${n === 1 ? one : many}`;
+const seconds = (ms: number): string => `${Math.max(0, Math.ceil(ms / 1000)).toLocaleString("en-US")} s`;
+
+/** Round n is the one that makes version n. */
+const roundNumber = (round: ReadonlyRound): number => round.base + 1;
+
+/** Why the run is not further than it is, as one sentence for people. */
+export function whyWaiting(state: ReadonlyRun, nowMs: number): string {
+  const { round } = state;
+  switch (state.phase) {
+    case "finished":
+      return `The run is finished at version ${state.version}.`;
+    case "stopped":
+      return `The run was stopped at version ${state.version}.`;
+    case "paused":
+      return round !== null && !isComplete(round) && round.out.size > 0
+        ? `The run is paused; ${count(round.out.size, "contribution")} may still come in.`
+        : "The run is paused.";
+    case "running":
+      if (round === null) return `Round ${state.version + 1} is about to open.`;
+      return isComplete(round)
+        ? `Round ${roundNumber(round)} has its whole batch; the next version is being made.`
+        : whyCollecting(state, round, nowMs);
+    default:
+      return state.phase satisfies never;
+  }
+}
+
+function whyCollecting(state: ReadonlyRun, round: ReadonlyRound, nowMs: number): string {
+  const name = `Round ${roundNumber(round)}`;
+  const toGive = samplesToGive(round);
+  if (state.present === 0) return `${name} waits for a volunteer: ${round.samplesIn} of ${count(round.samples, "sample")} are in.`;
+  if (round.out.size === 0) return `${name} waits for somebody to take ${count(toGive, "sample")}.`;
+  const waits = `${name} waits for ${count(round.out.size, "more contribution")}`;
+  const deadline = `${seconds(nextDeadlineMs(round) - nowMs)} to the next deadline`;
+  return toGive === 0 ? `${waits}, ${deadline}.` : `${waits} and has ${count(toGive, "sample")} to give, ${deadline}.`;
+}
+
+function samplesToGive(round: ReadonlyRound): number {
+  let samples = round.samples - round.cut;
+  for (const id of round.waiting) samples += round.leases.get(id)?.samples ?? 0;
+  return samples;
+}
+
+function nextDeadlineMs(round: ReadonlyRound): number {
+  let next = Number.POSITIVE_INFINITY;
+  for (const id of round.out) {
+    const lease = round.leases.get(id);
+    if (lease !== undefined) for (const { deadlineAtMs } of liveAssignments(lease)) next = Math.min(next, deadlineAtMs);
+  }
+  return next;
+}
+
+/** For the volunteer who asked and gets nothing although the run goes on. */
+export function nothingLeftReason(state: ReadonlyRun, round: ReadonlyRound): string {
+  const version = `version ${roundNumber(round)}`;
+  if (isComplete(round)) return `The whole batch of ${version} is in; the next round opens in a moment.`;
+  if (samplesToGive(round) > 0)
+    return `What is left of ${version} is kept for volunteers who have settled a lease before; a new key's turn comes as leases settle.`;
+  const present = count(state.present, "volunteer");
+  return `All of ${version} is being computed: ${count(round.out.size, "contribution")} of ${present} present still to come.`;
+}
+
+export const assignedReason = (
+  { lease, attempt, samples }: { readonly lease: string; readonly attempt: number; readonly samples: number },
+  volunteer: VolunteerId,
+): string => `Lease ${lease} of ${count(samples, "sample")} goes to ${shortKey(volunteer)}${attempt === 1 ? "" : `, attempt ${attempt}`}.`;
