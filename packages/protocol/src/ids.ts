@@ -60,3 +60,9 @@ export type DisplayName = z.infer<typeof DisplayName>;
 
 /** How a key is shown where it has no name: `b3e·91b0`. */
 export const shortKey = (volunteer: VolunteerId): string => `${volunteer.slice(0, 3)}·${volunteer.slice(3, 7)}`;
+
+/** A lease's number in its codec's random stream, u32: neighbouring versions and indices give different numbers. */
+export const leaseNumber = (lease: LeaseId): number => {
+  const [version = 0, index = 0] = lease.split(".").map(Number);
+  return (Math.imul(version, 0x9e37_79b1) + index) >>> 0;
+};

@@ -9,7 +9,13 @@ export type VolunteerStatus =
   /** Connected, no lease to be had: the coordinator's own reason. */
   | { readonly state: "waiting"; readonly reason: string }
   | { readonly state: "offline"; readonly retryAtMs: number; readonly leaseKeptUntilMs: number | null }
-  | { readonly state: "paused"; readonly sinceMs: number; readonly untilMs: number | null }
+  /** By the person, or held because the device runs on its battery or the page is frozen. */
+  | {
+      readonly state: "paused";
+      readonly sinceMs: number;
+      readonly untilMs: number | null;
+      readonly reason: "you" | "battery" | "frozen";
+    }
   /** The lease in hand is finished and sent, then it stops. */
   | { readonly state: "finishing" }
   | { readonly state: "stopped" }

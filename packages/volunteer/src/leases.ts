@@ -1,0 +1,212 @@
+// The leases' part of the machine: asking, computing in micro-batches, throttling, giving back. Knows nothing of the connection's set-up or of uploads.
+import { ERROR_CODES, MAX_OPEN_ASSIGNMENTS, type Refusal } from "@weft/protocol";
+import { type Input, type Job, jobKey, type LeaseAnswer } from "./state.ts";
+import { MAX_DEADLINE_MS, MAX_DEVICE_FAULTS, MAX_FIX_REFUSALS, PROGRESS_MS, SPEED_WEIGHT } from "./timing.ts";
+import {
+  backOff,
+  closeLink,
+  dropJob,
+  emit,
+  end,
+  held,
+  isFinal,
+  jobOf,
+  needsDevice,
+  noteRefusal,
+  patch,
+  patchJob,
+  setPhase,
+  type Turn,
+  waitAfterFault,
+  waitForWork,
+} from "./turn.ts";
+
+const wantsLeases = ({ state }: Turn): boolean =>
+  state.mode.kind === "running" && !held(state) && state.fitness.kind === "fit" && state.link.kind === "ready";
+
+/** Asks for the next lease as soon as the device is free of the last: its upload goes on beside. */
+export function advanceAsking(turn: Turn): void {
+  const { state, now } = turn;
+  const { asking } = state;
+  if (!wantsLeases(turn) || asking.kind === "asked" || (asking.kind === "wait" && now < asking.untilMs)) return;
+  if (state.jobs.length >= MAX_OPEN_ASSIGNMENTS || state.jobs.some(needsDevice)) return;
+  patch(turn, { asking: { kind: "asked", again: false } });
+  emit(turn, { kind: "request-lease", epoch: state.epoch, samplesPerSecond: shownSpeed(state) });
+}
+
+/** Speed as the coordinator should plan with: busy speed times the share of time in which the device may be busy. */
+export const shownSpeed = ({
+  busySamplesPerSecond,
+  effort,
+}: {
+  readonly busySamplesPerSecond: number | null;
+  readonly effort: number;
+}): number | null => (busySamplesPerSecond === null ? null : Math.min(1e9, busySamplesPerSecond * effort));
+
+export function onLeaseReply(turn: Turn, { epoch, reply }: Extract<Input, { kind: "lease-reply" }>): void {
+  const { asking } = turn.state;
+  if (epoch !== turn.state.epoch || asking.kind !== "asked") return;
+  patch(turn, { asking: { kind: "no" } });
+  if (!reply.ok) {
+    onLeaseRefused(turn, reply);
+    return;
+  }
+  if (reply.value.kind === "lease") {
+    onLease(turn, reply.value);
+    return;
+  }
+  // A notice overtook this answer: there may be work since.
+  if (asking.again) waitForWork(turn, 0, reply.value.reason, null);
+  else waitForWork(turn, reply.value.retryAfterMs, reply.value.reason, null);
+}
+
+function onLeaseRefused(turn: Turn, { code, message, retryAfterMs }: Refusal): void {
+  if (code === "hello-first") {
+    backOff(turn);
+    return;
+  }
+  if (isFinal(code)) {
+    noteRefusal(turn, code, message);
+    end(turn, { kind: "refused", code, message }, null);
+    return;
+  }
+  const { retry } = ERROR_CODES[code];
+  if (retry) {
+    waitForWork(turn, retryAfterMs ?? 2_000, message, code);
+    return;
+  }
+  noteRefusal(turn, code, message);
+  if (ERROR_CODES[code].advice === "fix" && turn.state.leaseFaults + 1 >= MAX_FIX_REFUSALS) {
+    end(turn, { kind: "refused", code, message }, "stop");
+    return;
+  }
+  waitAfterFault(turn, message, code);
+}
+
+function onLease(turn: Turn, { assignment }: Extract<LeaseAnswer, { kind: "lease" }>): void {
+  const { state, now } = turn;
+  const key = jobKey(assignment);
+  if (jobOf(turn, key) !== undefined) return;
+  if (!wantsLeases(turn) || (state.run !== null && assignment.run !== state.run)) {
+    emit(turn, { kind: "release", assignment });
+    return;
+  }
+  const job: Job = {
+    key,
+    assignment,
+    deadlineAtMs: now + Math.min(assignment.remainingMs, MAX_DEADLINE_MS),
+    phase: { kind: "fetching" },
+    microBatch: 1,
+    samplesPerVersion: assignment.samples,
+    lossSum: 0,
+    tries: 0,
+  };
+  const { milestones, startedAtMs } = state;
+  patch(turn, {
+    jobs: [...state.jobs, job],
+    milestones:
+      milestones.firstLeaseMs === undefined && startedAtMs !== null ? { ...milestones, firstLeaseMs: now - startedAtMs } : milestones,
+  });
+  emit(turn, { kind: "fetch", key, assignment });
+}
+
+export function onWork(turn: Turn, { epoch }: Extract<Input, { kind: "work" }>): void {
+  if (epoch !== turn.state.epoch) return;
+  const { asking } = turn.state;
+  // A wait after a fault of our own stands: the notice says that there is work, not that it can be done here.
+  if (asking.kind === "wait" && turn.state.leaseFaults === 0) patch(turn, { asking: { kind: "no" } });
+  if (asking.kind === "asked") patch(turn, { asking: { kind: "asked", again: true } });
+}
+
+export function onRevoked(turn: Turn, { epoch, key }: Extract<Input, { kind: "revoked" }>): void {
+  if (epoch === turn.state.epoch) dropJob(turn, key, false);
+}
+
+export function onFetched(turn: Turn, { key, microBatch, samplesPerVersion }: Extract<Input, { kind: "fetched" }>): void {
+  const job = jobOf(turn, key);
+  if (job?.phase.kind !== "fetching") return;
+  patchJob(turn, key, { microBatch, samplesPerVersion });
+  const of = Math.ceil(job.assignment.samples / microBatch);
+  setPhase(turn, key, { kind: "computing", done: 0, of, samplesDone: 0 });
+  emit(turn, { kind: "compute", key, from: 0, to: Math.min(microBatch, job.assignment.samples), rows: microBatch, afterMs: 0 });
+}
+
+export function onComputed(turn: Turn, { key, to, lossSum, busyMs }: Extract<Input, { kind: "computed" }>): void {
+  const job = jobOf(turn, key);
+  if (job?.phase.kind !== "computing" || to <= job.phase.samplesDone) return;
+  const { phase, assignment, microBatch } = job;
+  const count = to - phase.samplesDone;
+  const speed = (1000 * count) / Math.max(busyMs, 0.01);
+  const before = turn.state.busySamplesPerSecond;
+  patch(turn, {
+    steps: turn.state.steps + 1,
+    samples: turn.state.samples + count,
+    busySamplesPerSecond: before === null ? speed : (1 - SPEED_WEIGHT) * before + SPEED_WEIGHT * speed,
+  });
+  const done = phase.done + 1;
+  patchJob(turn, key, { lossSum: job.lossSum + lossSum, phase: { ...phase, done, samplesDone: to } });
+  if (to >= assignment.samples) {
+    setPhase(turn, key, { kind: "packing" });
+    emit(turn, { kind: "pack", key });
+    return;
+  }
+  const { effort } = turn.state;
+  const afterMs = (busyMs * (1 - effort)) / effort;
+  emit(turn, { kind: "compute", key, from: to, to: Math.min(to + microBatch, assignment.samples), rows: microBatch, afterMs });
+  if (turn.state.link.kind === "ready" && turn.now - turn.state.progressAtMs >= PROGRESS_MS) {
+    patch(turn, { progressAtMs: turn.now });
+    emit(turn, { kind: "progress", assignment, done, of: phase.of });
+  }
+}
+
+/** The lease cannot be done here now (a blob that is missing or wrong, a value that is not finite): said, given back, and a wait. */
+export function onJobFailed(turn: Turn, { key, fault }: Extract<Input, { kind: "job-failed" }>): void {
+  if (jobOf(turn, key) === undefined) return;
+  noteRefusal(turn, fault.code, fault.message);
+  dropJob(turn, key, true);
+  waitAfterFault(turn, fault.message, fault.code);
+}
+
+/** Deadlines: an overdue lease is given to another, so computing on is waste. An upload goes on: a late answer may count. */
+export function advanceDeadlines(turn: Turn): void {
+  for (const job of turn.state.jobs)
+    if (needsDevice(job) && turn.now >= job.deadlineAtMs) {
+      noteRefusal(turn, "lease-expired", `Lease ${job.assignment.lease} was not done by its deadline.`);
+      dropJob(turn, job.key, true);
+    }
+}
+
+export function onTested(turn: Turn, { selfTest, device }: Extract<Input, { kind: "tested" }>): void {
+  const { state } = turn;
+  if (state.fitness.kind !== "testing") return;
+  const { milestones, startedAtMs } = state;
+  patch(turn, {
+    selfTest,
+    device,
+    milestones:
+      milestones.selfTestMs === undefined && startedAtMs !== null ? { ...milestones, selfTestMs: turn.now - startedAtMs } : milestones,
+  });
+  if (!selfTest.passed) {
+    end(turn, { kind: "unfit", detail: selfTest.detail }, "stop");
+    return;
+  }
+  patch(turn, { fitness: { kind: "fit" } });
+  // The hello named another device: say hello again.
+  const changed = state.device !== null && (state.device.backend !== device.backend || state.device.description !== device.description);
+  if (changed) {
+    patch(turn, { busySamplesPerSecond: null });
+    if (state.link.kind === "ready" || state.link.kind === "opening") closeLink(turn, null);
+  }
+}
+
+export function onDeviceLost(turn: Turn, { key, detail }: Extract<Input, { kind: "device-lost" }>): void {
+  if (key === null ? turn.state.fitness.kind !== "testing" : jobOf(turn, key) === undefined) return;
+  const deviceFaults = turn.state.deviceFaults + 1;
+  patch(turn, { deviceFaults });
+  if (deviceFaults >= MAX_DEVICE_FAULTS) {
+    end(turn, { kind: "unfit", detail: detail.slice(0, 300) }, "stop");
+    return;
+  }
+  for (const job of turn.state.jobs) if (needsDevice(job)) dropJob(turn, job.key, true);
+  patch(turn, { fitness: { kind: "recovering", atMs: turn.now + 500 * 2 ** deviceFaults } });
+}
