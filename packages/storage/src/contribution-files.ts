@@ -1,0 +1,300 @@
+// Encoded contributions in append-only segment files, one folder a run: a header and the bytes as they came. Knows where each begins;
+// the caller says when to write.
+//
+// Segment: magic "WFTC", 16 random bytes. Record: magic "WREC", batch mark, SHA-256, length (u32), CRC-32 of the segment's random bytes and
+// the header so far; then the bytes. The random bytes keep a contribution from holding something that looks like a header of its segment.
+import type { RunId, Sha256 } from "@weft/protocol";
+import { crc32, fromHex, sha256 as hashOf, hex } from "./checksum.ts";
+import type { Disk, DiskFile } from "./disk.ts";
+import { toFault } from "./faults.ts";
+import { StorageFault } from "./interfaces.ts";
+
+const SEGMENT_MAGIC = [0x57, 0x46, 0x54, 0x43];
+const RECORD_MAGIC = [0x57, 0x52, 0x45, 0x43];
+const SALT_BYTES = 16;
+const PREAMBLE_BYTES = 4 + SALT_BYTES;
+const HEADER_BYTES = 4 + 1 + 32 + 4 + 4;
+const WINDOW_BYTES = 1024 * 1024;
+const SEGMENT_NAME = /^(\d{8})\.seg$/;
+
+interface Segment {
+  readonly path: string;
+  readonly salt: Uint8Array;
+  sizeBytes: number;
+}
+interface Place {
+  readonly segment: Segment;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+interface RunFiles {
+  readonly run: RunId;
+  readonly folder: string;
+  readonly places: Map<Sha256, Place>;
+  readonly pending: Map<Sha256, Uint8Array>;
+  pendingBytes: number;
+  segments: number;
+  last: Segment | null;
+  file: DiskFile | null;
+  fault: StorageFault | null;
+}
+export interface ContributionBatch {
+  readonly files: RunFiles;
+  readonly entries: readonly (readonly [Sha256, Uint8Array])[];
+}
+
+const startsWith = (bytes: Uint8Array, magic: readonly number[]): boolean => magic.every((byte, index) => bytes[index] === byte);
+const withSalt = (salt: Uint8Array, bytes: Uint8Array): Uint8Array => {
+  const joined = new Uint8Array(salt.length + bytes.length);
+  joined.set(salt);
+  joined.set(bytes, salt.length);
+  return joined;
+};
+const encodeHeader = (salt: Uint8Array, startsBatch: boolean, sha256: Sha256, sizeBytes: number): Uint8Array => {
+  const header = new Uint8Array(HEADER_BYTES);
+  header.set(RECORD_MAGIC);
+  header[4] = startsBatch ? 1 : 0;
+  header.set(fromHex(sha256), 5);
+  const view = new DataView(header.buffer);
+  view.setUint32(37, sizeBytes, true);
+  view.setUint32(41, crc32(withSalt(salt, header.subarray(0, 41))), true);
+  return header;
+};
+interface Header {
+  readonly startsBatch: boolean;
+  readonly sha256: Sha256;
+  readonly sizeBytes: number;
+}
+const decodeHeader = (salt: Uint8Array, bytes: Uint8Array): Header | null => {
+  if (bytes.length < HEADER_BYTES || !startsWith(bytes, RECORD_MAGIC)) return null;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
+  if (view.getUint32(41, true) !== crc32(withSalt(salt, bytes.subarray(0, 41)))) return null;
+  return { startsBatch: bytes[4] === 1, sha256: hex(bytes.subarray(5, 37)), sizeBytes: view.getUint32(37, true) };
+};
+
+export class ContributionFiles {
+  readonly #disk: Disk;
+  readonly #folder: string;
+  readonly #segmentBytes: number;
+  readonly #runs = new Map<RunId, RunFiles>();
+
+  constructor(disk: Disk, folder: string, segmentBytes: number) {
+    this.#disk = disk;
+    this.#folder = folder;
+    this.#segmentBytes = segmentBytes;
+  }
+
+  #files(run: RunId): RunFiles {
+    const known = this.#runs.get(run);
+    if (known !== undefined) return known;
+    const files: RunFiles = {
+      run,
+      folder: `${this.#folder}/${run}`,
+      places: new Map(),
+      pending: new Map(),
+      pendingBytes: 0,
+      segments: 0,
+      last: null,
+      file: null,
+      fault: null,
+    };
+    this.#runs.set(run, files);
+    return files;
+  }
+
+  /** Finds every contribution. Gives a sentence for each torn end that was dropped; damage elsewhere is thrown when it is read. */
+  async recover(isRunId: (name: string) => boolean): Promise<string[]> {
+    const sentences: string[] = [];
+    for (const run of await this.#disk.list(this.#folder)) {
+      if (!isRunId(run)) continue;
+      const files = this.#files(run);
+      const names = (await this.#disk.list(files.folder)).filter((name) => SEGMENT_NAME.test(name));
+      for (const [index, name] of names.entries()) {
+        const sentence = await this.#recoverSegment(files, `${files.folder}/${name}`, index === names.length - 1);
+        if (sentence !== null) sentences.push(sentence);
+      }
+      files.segments = Number(SEGMENT_NAME.exec(names.at(-1) ?? "")?.[1] ?? -1) + 1;
+    }
+    return sentences;
+  }
+
+  async #recoverSegment(files: RunFiles, path: string, isLast: boolean): Promise<string | null> {
+    const sizeBytes = (await this.#disk.size(path)) ?? 0;
+    const preamble = await this.#disk.readRange(path, 0, PREAMBLE_BYTES);
+    if (preamble.length < PREAMBLE_BYTES || !startsWith(preamble, SEGMENT_MAGIC)) {
+      // The preamble is synced before the first record is written.
+      if (!isLast || sizeBytes > PREAMBLE_BYTES) files.fault = damaged(path, "its first bytes are not those of a segment");
+      else await this.#disk.unlink(path);
+      return null;
+    }
+    const segment: Segment = { path, salt: preamble.slice(4), sizeBytes };
+    const found: { readonly header: Header; readonly offset: number }[] = [];
+    let offset = PREAMBLE_BYTES;
+    let windowStart = offset;
+    let window = new Uint8Array(0);
+    while (offset < sizeBytes) {
+      if (offset + HEADER_BYTES > windowStart + window.length) {
+        windowStart = offset;
+        window = await this.#disk.readRange(path, offset, offset + WINDOW_BYTES);
+      }
+      const header = decodeHeader(segment.salt, window.subarray(offset - windowStart));
+      if (header === null || offset + HEADER_BYTES + header.sizeBytes > sizeBytes) break;
+      found.push({ header, offset: offset + HEADER_BYTES });
+      offset += HEADER_BYTES + header.sizeBytes;
+    }
+    let end = offset;
+    if (isLast) {
+      // Of the last batch also the bytes may be missing behind a header that arrived.
+      const lastBatch = found.slice(found.findLastIndex(({ header }) => header.startsBatch));
+      for (const { header, offset: at } of lastBatch) {
+        if ((await hashOf(await this.#disk.readRange(path, at, at + header.sizeBytes))) === header.sha256) continue;
+        end = at - HEADER_BYTES;
+        found.length = found.findIndex((entry) => entry.offset === at);
+        break;
+      }
+    }
+    for (const { header, offset: at } of found) files.places.set(header.sha256, { segment, offset: at, sizeBytes: header.sizeBytes });
+    if (end < sizeBytes && (!isLast || (offset < sizeBytes && (await this.#batchBegins(segment, offset + 1))))) {
+      files.fault = damaged(path, `the record at byte ${end} has a wrong header`);
+      return null;
+    }
+    if (!isLast) return null;
+    const file = await this.#disk.openAppend(path);
+    if (end < sizeBytes) await file.truncate(end);
+    segment.sizeBytes = end;
+    await file.datasync();
+    await this.#disk.syncFolder(files.folder);
+    await this.#disk.syncFolder(this.#folder);
+    files.last = segment;
+    files.file = file;
+    return end === sizeBytes
+      ? null
+      : `The contributions of ${files.run} ended in an incomplete record (${sizeBytes - end} bytes in ${path}), as a power cut leaves it; it was dropped.`;
+  }
+
+  /** Whether a batch begins behind `from`: then what comes before was synced, so it cannot be torn. */
+  async #batchBegins(segment: Segment, from: number): Promise<boolean> {
+    for (let start = from; start < segment.sizeBytes; start += WINDOW_BYTES) {
+      const bytes = await this.#disk.readRange(segment.path, start, start + WINDOW_BYTES + HEADER_BYTES);
+      for (let at = bytes.indexOf(RECORD_MAGIC[0] ?? 0); at >= 0; at = bytes.indexOf(RECORD_MAGIC[0] ?? 0, at + 1))
+        if (decodeHeader(segment.salt, bytes.subarray(at))?.startsBatch === true) return true;
+    }
+    return false;
+  }
+
+  /** Queues at once; a copy is kept, so the caller may reuse its bytes. */
+  put(run: RunId, sha256: Sha256, bytes: Uint8Array): void {
+    const files = this.#files(run);
+    if (files.fault !== null) throw files.fault;
+    if (files.places.has(sha256) || files.pending.has(sha256)) return;
+    files.pending.set(sha256, bytes.slice());
+    files.pendingBytes += bytes.length;
+  }
+
+  pendingBytes(): number {
+    let total = 0;
+    for (const files of this.#runs.values()) total += files.pendingBytes;
+    return total;
+  }
+
+  async get(run: RunId, sha256: Sha256): Promise<Uint8Array | null> {
+    const files = this.#runs.get(run);
+    const waiting = files?.pending.get(sha256);
+    if (waiting !== undefined) return waiting.slice();
+    const place = files?.places.get(sha256);
+    if (place === undefined) {
+      if (files !== undefined && files.fault !== null) throw files.fault;
+      return null;
+    }
+    const { path } = place.segment;
+    let bytes: Uint8Array;
+    try {
+      bytes = await this.#disk.readRange(path, place.offset, place.offset + place.sizeBytes);
+    } catch (error) {
+      throw toFault(error, `Reading a contribution of ${run}`);
+    }
+    if ((await hashOf(bytes)) !== sha256) throw damaged(path, `the contribution ${sha256} at byte ${place.offset} does not match its hash`);
+    return bytes;
+  }
+
+  take(): ContributionBatch[] {
+    return [...this.#runs.values()]
+      .filter(({ pending, fault }) => pending.size > 0 && fault === null)
+      .map((files) => ({ files, entries: [...files.pending] }));
+  }
+
+  /** Writes and syncs. On a fault, which is thrown, everything stays queued for the next try. */
+  async write({ files, entries }: ContributionBatch): Promise<void> {
+    try {
+      await this.#writeBatch(files, entries);
+    } catch (error) {
+      throw files.fault ?? toFault(error, `Writing the contributions of ${files.run}`);
+    }
+    for (const [sha256, bytes] of entries) {
+      files.pending.delete(sha256);
+      files.pendingBytes -= bytes.length;
+    }
+  }
+
+  async #writeBatch(files: RunFiles, entries: ContributionBatch["entries"]): Promise<void> {
+    const { segment, file } = await this.#segmentFor(files);
+    const places: (readonly [Sha256, Place])[] = [];
+    let end = segment.sizeBytes;
+    try {
+      for (const [index, [sha256, bytes]] of entries.entries()) {
+        await file.append(encodeHeader(segment.salt, index === 0, sha256, bytes.length));
+        if (bytes.length > 0) await file.append(bytes);
+        places.push([sha256, { segment, offset: end + HEADER_BYTES, sizeBytes: bytes.length }]);
+        end += HEADER_BYTES + bytes.length;
+      }
+    } catch (error) {
+      await file.truncate(segment.sizeBytes).catch((second: unknown) => this.#poison(files, second));
+      throw error;
+    }
+    try {
+      await file.datasync();
+    } catch (error) {
+      this.#poison(files, error);
+      throw error;
+    }
+    segment.sizeBytes = end;
+    for (const [sha256, place] of places) files.places.set(sha256, place);
+  }
+
+  #poison(files: RunFiles, error: unknown): void {
+    const { code, message } = toFault(error, `Writing the contributions of ${files.run}`);
+    files.fault = new StorageFault(code, `${message} What is on disk is unknown until Weft is started again.`);
+  }
+
+  async #segmentFor(files: RunFiles): Promise<{ readonly segment: Segment; readonly file: DiskFile }> {
+    if (files.last !== null && files.file !== null && files.last.sizeBytes < this.#segmentBytes)
+      return { segment: files.last, file: files.file };
+    await this.#disk.makeFolder(files.folder);
+    await this.#disk.syncFolder(this.#folder);
+    const path = `${files.folder}/${String(files.segments).padStart(8, "0")}.seg`;
+    const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
+    const file = await this.#disk.openAppend(path);
+    try {
+      // A segment that an earlier try could not finish begins anew.
+      await file.truncate(0);
+      await file.append(withSalt(Uint8Array.from(SEGMENT_MAGIC), salt));
+      await file.datasync();
+      await this.#disk.syncFolder(files.folder);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    await files.file?.close();
+    files.file = file;
+    files.segments++;
+    files.last = { path, salt, sizeBytes: PREAMBLE_BYTES };
+    return { segment: files.last, file };
+  }
+
+  async close(): Promise<void> {
+    for (const { file } of this.#runs.values()) await file?.close();
+  }
+}
+
+const damaged = (path: string, what: string): StorageFault =>
+  new StorageFault("damaged", `${path}: ${what}. The file was changed or the disk is failing; nothing was repaired.`);
