@@ -1,0 +1,11 @@
+// How an aggregate changes the weights: the interface that every outer optimiser implements. One file an optimiser beside this one;
+// outer-optimizers.ts finds it by its kind. State travels as a safetensors file (see state.ts), named in the ledger, so that any
+// version can be closed again.
+
+/** One step at a time; not shared between rounds. */
+export interface OuterOptimizer {
+  /** Changes `weights` in place by one step along `gradient` (same length, not kept). `learningRate` is the f32 of the ledger. */
+  step(weights: Float32Array, gradient: Float32Array, learningRate: number): void;
+  /** The state after the steps so far; the same bytes for the same state. */
+  state(): Uint8Array;
+}

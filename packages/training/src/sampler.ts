@@ -1,0 +1,66 @@
+// Which sample stands at a position of a run's endless sample stream: any position on its own, the same on every machine.
+// Knows no data: a sample is a number, an image's index or a window's first token.
+import { type DatasetManifest, type RunSpec, type SamplerSpec, totalSamples } from "@weft/protocol";
+import { type RandomStream, randomStream } from "@weft/tensors";
+
+const ROUNDS = 10;
+
+/**
+ * Image of `index` under the seeded permutation `epoch` of 0 ... size - 1, in constant time and memory: a Feistel network that
+ * adds on Z_a x Z_b with a*b at or just above `size` (the generalised Feistel construction of Black and Rogaway, CT-RSA 2002),
+ * walked on until it lands inside.
+ */
+function permuted(random: RandomStream, size: number, index: number): number {
+  const a = Math.ceil(Math.sqrt(size));
+  const b = Math.ceil(size / a);
+  let value = index;
+  do {
+    let left = value % a;
+    let right = (value - left) / a;
+    for (let round = 0; round < ROUNDS; round += 2) {
+      left = (left + (random.bits53At(right * ROUNDS + round) % a)) % a;
+      right = (right + (random.bits53At(left * ROUNDS + round + 1) % b)) % b;
+    }
+    value = left + a * right;
+  } while (value >= size);
+  return value;
+}
+
+// A lease draws thousands of neighbouring positions: the key of their epoch is made once.
+let held: { readonly seed: number; readonly stream: number; readonly use: "permutation" | "window"; readonly random: RandomStream } | null =
+  null;
+function keyed(seed: number, stream: number, use: "permutation" | "window"): RandomStream {
+  if (held === null || held.seed !== seed || held.stream !== stream || held.use !== use)
+    held = { seed, stream, use, random: randomStream(seed, stream, use) };
+  return held.random;
+}
+
+/**
+ * Sample at `position` (whole, 0 to 2^53 - 1) among `population` samples (1 or more; see populationOf).
+ * `epoch`: position p is place p mod N of epoch floor(p / N), each epoch a permutation of its own, so each sample comes exactly
+ * once an epoch. `random-window`: an independent uniform draw per position; the unevenness is below population / 2^53.
+ */
+export function drawSample(sampler: SamplerSpec, seed: number, position: number, population: number): number {
+  if (!Number.isSafeInteger(population) || population < 1) throw new RangeError(`no sample can be drawn from ${population}`);
+  if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`${position} is no position of a sample stream`);
+  switch (sampler.kind) {
+    case "epoch": {
+      // The remainder is exact, so the division is: floor(position / population) would round up near 2^53.
+      const place = position % population;
+      return permuted(keyed(seed, (position - place) / population, "permutation"), population, place);
+    }
+    case "random-window":
+      return keyed(seed, 0, "window").bits53At(position) % population;
+    default:
+      return sampler satisfies never;
+  }
+}
+
+/**
+ * How many different samples a run draws from: its training images, or the possible first tokens of a window, which needs
+ * `context` tokens and the one after the last. 0 where the text is too short: no run may be made of it.
+ */
+export function populationOf(spec: RunSpec, manifest: DatasetManifest): number {
+  const samples = totalSamples(manifest.train);
+  return spec.model.kind === "gpt" ? Math.max(0, samples - spec.model.context) : samples;
+}
