@@ -1,5 +1,8 @@
 export * from "./canonical.ts";
 export * from "./chain.ts";
 export * from "./hash.ts";
+export { type LiveOverlay, ledgerOnly } from "./projections/live.ts";
+export { createRunProjection, type RunProjection, specBlobOf } from "./projections/run-projection.ts";
+export { sentenceOf } from "./projections/sentences.ts";
 export * from "./signatures.ts";
 export * from "./verify.ts";

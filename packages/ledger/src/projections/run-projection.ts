@@ -1,0 +1,247 @@
+// Everything that pages show of a run, folded from its ledger record by record. The coordinator lays the present moment over it when
+// it is read. Bounded in memory but for one small entry per contributor and per checkpoint; counts are exact.
+import {
+  type BlobRef,
+  type CheckpointView,
+  type ClothRow,
+  type EvaluationPoint,
+  type EventOf,
+  f32FromHex,
+  type LedgerEvent,
+  type LedgerRecord,
+  type LogLine,
+  type RejectionView,
+  type RunDetail,
+  type RunPhase,
+  type RunSpec,
+  type RunSummary,
+  totalSamples,
+  type VersionPoint,
+} from "@weft/protocol";
+import { canonicalBytes } from "../canonical.ts";
+import { sha256 } from "../hash.ts";
+import type { LiveOverlay } from "./live.ts";
+import { createRoundFold } from "./round-fold.ts";
+import { sentenceOf } from "./sentences.ts";
+import { createRecent, createThinned, spread } from "./series.ts";
+import { createVolunteerFold } from "./volunteer-fold.ts";
+
+const MAX_POINTS = 2_000;
+const MAX_CLOTH_ROWS = 400;
+const MAX_REJECTIONS = 200;
+const MAX_LOG_LINES = 200;
+/** Points of the small line in a list of runs. */
+const MAX_SPARK = 40;
+
+export interface RunProjection {
+  /** Records in order, the first one being run-created; throws on anything before it. */
+  apply(record: LedgerRecord): void;
+  summary(live: LiveOverlay): RunSummary;
+  detail(live: LiveOverlay): RunDetail;
+}
+
+export function createRunProjection(): RunProjection {
+  const volunteers = createVolunteerFold();
+  const rounds = createRoundFold();
+  const points = createThinned<VersionPoint>(MAX_POINTS);
+  const evaluations = createThinned<EvaluationPoint>(MAX_POINTS);
+  const cloth = createRecent<ClothRow>(MAX_CLOTH_ROWS);
+  const rejections = createRecent<RejectionView>(MAX_REJECTIONS);
+  const log = createRecent<LogLine>(MAX_LOG_LINES);
+  const rejectedByCode = new Map<string, number>();
+  /** Weights of versions whose checkpoint may still be written. */
+  const checkpointWeights = new Map<number, BlobRef>();
+  const checkpoints: CheckpointView[] = [];
+  let created: (EventOf<"run-created"> & { readonly atMs: number; readonly specBlob: BlobRef }) | null = null;
+  let phase: RunPhase = "running";
+  let version = 0;
+  let weights: BlobRef | null = null;
+  let bytesIn = 0;
+  let settled = 0;
+  let lastPublishedMs = 0;
+  let head = { seq: -1, hash: "0".repeat(64) };
+
+  const theRun = (): NonNullable<typeof created> => {
+    if (created === null) throw new Error("a run's projection begins with its run-created record");
+    return created;
+  };
+
+  const publish = (event: EventOf<"version-published">, atMs: number): void => {
+    const { spec } = theRun();
+    version = event.version;
+    weights = event.weights;
+    lastPublishedMs = atMs;
+    const samplesSeen = version * spec.training.samplesPerVersion;
+    const { lossMean, norm } = event;
+    points.add({ version, atMs, lossMean: f32FromHex(lossMean), samplesSeen, bytesIn, norm: f32FromHex(norm) });
+    bytesIn = 0;
+    cloth.add({ version, shares: sharesOf(event, (volunteer) => volunteers.indexOf(volunteer)) });
+    if (version % spec.checkpoints.everyVersions === 0 || version >= spec.training.versions) checkpointWeights.set(version, event.weights);
+  };
+
+  const evaluate = ({ version: evaluated, evaluation }: EventOf<"version-evaluated">, atMs: number): void => {
+    const lossMean = f32FromHex(evaluation.lossMean);
+    const accuracy = evaluation.accuracy === null ? null : f32FromHex(evaluation.accuracy);
+    evaluations.add({ version: evaluated, atMs, lossMean, accuracy });
+    const index = checkpoints.findLastIndex((view) => view.version === evaluated);
+    const view = checkpoints[index];
+    if (view !== undefined) checkpoints[index] = { ...view, heldOutLoss: lossMean, accuracy };
+  };
+
+  const keepCheckpoint = ({ version: kept, archive }: EventOf<"checkpoint-written">, atMs: number): void => {
+    const ofVersion = evaluations.items().findLast((point) => point.version === kept);
+    const keptWeights = checkpointWeights.get(kept);
+    if (keptWeights === undefined) return;
+    checkpoints.push({
+      version: kept,
+      atMs,
+      archive,
+      weights: keptWeights,
+      samplesSeen: kept * theRun().spec.training.samplesPerVersion,
+      heldOutLoss: ofVersion?.lossMean ?? null,
+      accuracy: ofVersion?.accuracy ?? null,
+    });
+    checkpointWeights.delete(kept);
+  };
+
+  const fold = (event: LedgerEvent, atMs: number): void => {
+    switch (event.type) {
+      case "run-created":
+        created = { ...event, atMs, specBlob: specBlobOf(event.spec) };
+        weights = event.weights;
+        lastPublishedMs = atMs;
+        return;
+      case "run-paused":
+        phase = "paused";
+        return;
+      case "run-resumed":
+        phase = "running";
+        return;
+      case "run-stopped":
+        phase = "stopped";
+        return;
+      case "run-finished":
+        phase = "finished";
+        return;
+      case "contribution-admitted":
+        settled += 1;
+        bytesIn += event.header.sizeBytes;
+        return;
+      case "contribution-refused": {
+        const { code, volunteer, lease, detail } = event;
+        rejectedByCode.set(code, (rejectedByCode.get(code) ?? 0) + 1);
+        rejections.add({ atMs, code, volunteer, lease, detail });
+        return;
+      }
+      case "version-published":
+        publish(event, atMs);
+        return;
+      case "version-evaluated":
+        evaluate(event, atMs);
+        return;
+      case "checkpoint-written":
+        keepCheckpoint(event, atMs);
+        return;
+      case "volunteer-joined":
+      case "volunteer-left":
+      case "volunteer-blocked":
+      case "volunteer-unblocked":
+      case "round-opened":
+      case "lease-assigned":
+      case "assignment-ended":
+        return;
+      default:
+        event satisfies never;
+    }
+  };
+
+  const summary = (live: LiveOverlay): RunSummary => {
+    const { run, spec, parameters, atMs } = theRun();
+    const { id, name, license, description, train, heldOut } = live.manifest;
+    const evaluation = evaluations.last();
+    return {
+      run,
+      name: spec.name,
+      description: spec.description,
+      phase,
+      model: spec.model.kind,
+      parameters,
+      dataset: { id, name, license, description, samples: totalSamples(train) + totalSamples(heldOut) },
+      license: spec.license,
+      version,
+      versions: spec.training.versions,
+      createdAtMs: atMs,
+      lossMean: points.last()?.lossMean ?? null,
+      heldOutLoss: evaluation?.lossMean ?? null,
+      accuracy: evaluation?.accuracy ?? null,
+      spark: sparkOf(spec, evaluations.items()),
+      volunteersNow: volunteers.presentCount(live),
+      volunteersEver: volunteers.everCount(),
+      newestCheckpoint: checkpoints.at(-1) ?? null,
+    };
+  };
+
+  return {
+    apply({ seq, atMs, event, hash }) {
+      if (event.type !== "run-created") theRun();
+      const text = sentenceOf(event, volunteers.nameOf);
+      // The volunteers' count of open leases follows the round, so the round must not have moved yet.
+      volunteers.apply(event, atMs, version, rounds);
+      rounds.apply(event, atMs);
+      fold(event, atMs);
+      if (text !== null) log.add({ seq, atMs, text });
+      head = { seq, hash };
+    },
+    summary,
+    detail(live) {
+      const { spec, dataset, specBlob, coordinator } = theRun();
+      const batch = spec.training.samplesPerVersion;
+      const next = Math.min(version + 1, spec.training.versions);
+      return {
+        ...summary(live),
+        spec,
+        manifest: live.manifest,
+        specBlob,
+        datasetBlob: dataset,
+        weights: weights ?? theRun().weights,
+        round: rounds.view(live, { phase, version: next, sinceMs: lastPublishedMs, batch }),
+        versionPoints: points.items(),
+        evaluations: evaluations.items(),
+        cloth: cloth.items(),
+        volunteers: volunteers.views(live),
+        rejections: rejections.items(),
+        rejectedByCode: Object.fromEntries(rejectedByCode),
+        settled,
+        log: log.items(),
+        spans: rounds.spans(),
+        checkpoints: [...checkpoints],
+        ledger: { seq: head.seq, head: head.hash, coordinator },
+        rates: live.rates,
+      };
+    },
+  };
+}
+
+/** The specification as the blob under which volunteers fetch it: canonical JSON. */
+export function specBlobOf(spec: RunSpec): BlobRef {
+  const bytes = canonicalBytes(spec);
+  return { sha256: sha256(bytes), sizeBytes: bytes.length };
+}
+
+/** Neighbouring contributions of one volunteer are one stretch of the cloth. */
+function sharesOf(event: EventOf<"version-published">, indexOf: (volunteer: string) => number | null): ClothRow["shares"] {
+  const shares: { volunteer: number; samples: number }[] = [];
+  for (const { volunteer, samples } of event.contributions) {
+    const index = indexOf(volunteer);
+    const last = shares.at(-1);
+    if (index === null) continue;
+    if (last?.volunteer === index) last.samples += samples;
+    else shares.push({ volunteer: index, samples });
+  }
+  return shares;
+}
+
+function sparkOf(spec: RunSpec, evaluations: readonly EvaluationPoint[]): number[] {
+  const classifies = spec.model.kind !== "gpt";
+  return spread(evaluations, MAX_SPARK).map(({ lossMean, accuracy }) => (classifies && accuracy !== null ? accuracy : lossMean));
+}
