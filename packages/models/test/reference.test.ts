@@ -1,7 +1,8 @@
 // The f64 reference against itself: its gradient must be the slope of its loss in any direction.
 import { randomStream } from "@weft/tensors";
 import { describe, expect, it } from "vitest";
-import { randomBatch, randomWeights, SMALL_MODELS } from "./cases.ts";
+import { probeBatch, probeWeights } from "../src/probe.ts";
+import { SMALL_MODELS } from "./cases.ts";
 import { reference } from "./reference-models.ts";
 import { erf } from "./scalar-tape.ts";
 
@@ -14,8 +15,8 @@ describe("the f64 reference", () => {
 
   for (const [name, model] of Object.entries(SMALL_MODELS))
     it(`${name}: its gradient agrees with central differences in three random directions to 1e-6`, () => {
-      const weights = Float64Array.from(randomWeights(model, 5));
-      const batch = randomBatch(model, 3, 2, 6);
+      const weights = Float64Array.from(probeWeights(model, 5));
+      const batch = probeBatch(model, 3, 2, 6);
       const { gradientSum } = reference(model, weights, batch);
       for (let seed = 1; seed <= 3; seed++) {
         const stream = randomStream(seed, 2);

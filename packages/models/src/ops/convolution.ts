@@ -10,15 +10,15 @@ export function convolutionRelu(x: tf.Tensor4D, weight: tf.Tensor4D, bias: tf.Te
     const y = tf.relu(tf.add(tf.conv2d(x, filter, 1, "same"), bias));
     return {
       value: y,
-      kept: [y, filter],
+      kept: [x, y, filter],
       backward: (dy, kept) => {
-        const [value, hwio] = kept as [tf.Tensor4D, tf.Tensor4D];
+        const [input, value, hwio] = kept as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
         const dz = tf.mul(dy, tf.step(value)) as tf.Tensor4D;
         const dFilter = tf
           .engine()
           .runKernel(
             "Conv2DBackpropFilter",
-            { x, dy: dz },
+            { x: input, dy: dz },
             { strides: [1, 1], pad: "same", dataFormat: "NHWC", filterShape: hwio.shape },
           ) as tf.Tensor4D;
         const dx = inputIsData ? [] : [tf.conv2dTranspose(dz, hwio, x.shape, 1, "same")];
@@ -35,8 +35,11 @@ export function maxPool2(x: tf.Tensor4D): tf.Tensor4D {
     const value = tf.maxPool(x, 2, 2, "valid");
     return {
       value,
-      kept: [value],
-      backward: (dy, [y]) => [tf.engine().runKernel("MaxPoolGrad", { dy, input: x, output: y as tf.Tensor }, window) as tf.Tensor],
+      kept: [x, value],
+      backward: (dy, kept) => {
+        const [input, output] = kept as [tf.Tensor4D, tf.Tensor4D];
+        return [tf.engine().runKernel("MaxPoolGrad", { dy, input, output }, window) as tf.Tensor];
+      },
     };
   }) as tf.Tensor4D;
 }

@@ -14,10 +14,10 @@ export function crossEntropySum(logits: tf.Tensor2D, targets: tf.Tensor1D, weigh
     const picked = tf.sum(tf.mul(shifted, hot), 1, true);
     return {
       value: tf.sum(tf.mul(tf.sub(tf.log(total), picked), column)),
-      kept: [hot, exps, total],
+      kept: [hot, exps, total, column],
       backward: (dy, kept) => {
-        const [h, e, s] = kept as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-        return [tf.mul(tf.sub(tf.div(e, s), h), tf.mul(column, dy))];
+        const [h, e, s, w] = kept as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+        return [tf.mul(tf.sub(tf.div(e, s), h), tf.mul(w, dy))];
       },
     };
   }) as tf.Scalar;

@@ -4,7 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 
 export interface Passes {
   readonly value: tf.Tensor;
-  /** What the backward pass needs of the forward pass beside the operation's inputs. */
+  /** Every tensor that the backward pass uses, parameters and data of the caller excepted: all others end with the forward pass. */
   readonly kept: readonly tf.Tensor[];
   /** Gradients of the inputs, in order, from that of the value. Each must be a tensor of its own: the tape disposes of them one by one. */
   readonly backward: (dy: tf.Tensor, kept: readonly tf.Tensor[]) => tf.Tensor[];

@@ -17,25 +17,30 @@ export function linear(x: tf.Tensor2D, weight: tf.Tensor2D, options: LinearOptio
   const outIn = layout === "out-in";
   const inputs = [...(inputIsData ? [] : [x]), weight, ...(bias === undefined ? [] : [bias])];
   return differentiable(inputs, () => {
-    const value =
-      bias === undefined && activation === undefined
-        ? tf.matMul(x, weight, false, outIn)
-        : (tf
-            .engine()
-            .runKernel(
-              "_FusedMatMul",
-              { a: x, b: weight, ...(bias === undefined ? {} : { bias }) },
-              { transposeA: false, transposeB: outIn, activation: activation ?? "linear" },
-            ) as tf.Tensor2D);
+    const value = product(x, weight, outIn, bias, activation);
     return {
       value,
-      kept: activation === undefined ? [] : [value],
-      backward: (dy, [y]) => {
+      kept: activation === undefined ? [x] : [x, value],
+      backward: (dy, kept) => {
+        const [input, y] = kept as [tf.Tensor2D, tf.Tensor2D | undefined];
         const dz = (y === undefined ? dy : tf.mul(dy, tf.step(y))) as tf.Tensor2D;
         const dx = inputIsData ? [] : [tf.matMul(dz, weight, false, !outIn)];
-        const dw = outIn ? tf.matMul(dz, x, true, false) : tf.matMul(x, dz, true, false);
+        const dw = outIn ? tf.matMul(dz, input, true, false) : tf.matMul(input, dz, true, false);
         return [...dx, dw, ...(bias === undefined ? [] : [tf.sum(dz, 0)])];
       },
     };
   }) as tf.Tensor2D;
+}
+
+/** x W (+ b), through the activation. Not TensorFlow.js's fused kernel: its WASM one answers wrongly for a transposed weight with a bias. */
+function product(
+  x: tf.Tensor2D,
+  weight: tf.Tensor2D,
+  transposeB: boolean,
+  bias: tf.Tensor | undefined,
+  activation: "relu" | undefined,
+): tf.Tensor2D {
+  const y = tf.matMul(x, weight, false, transposeB);
+  const sum = bias === undefined ? y : (tf.add(y, bias) as tf.Tensor2D);
+  return activation === "relu" ? tf.relu(sum) : sum;
 }

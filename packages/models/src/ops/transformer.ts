@@ -8,8 +8,10 @@ import { differentiable } from "./differentiable.ts";
 export function embedding(tokens: tf.Tensor1D, table: tf.Tensor2D): tf.Tensor2D {
   return differentiable([table], () => ({
     value: tf.gather(table, tokens),
-    kept: [],
-    backward: (dy) => [tf.matMul(tf.oneHot(tokens, table.shape[0]) as tf.Tensor2D, dy as tf.Tensor2D, true, false)],
+    kept: [tokens],
+    backward: (dy, [symbols]) => [
+      tf.matMul(tf.oneHot(symbols as tf.Tensor1D, table.shape[0]) as tf.Tensor2D, dy as tf.Tensor2D, true, false),
+    ],
   })) as tf.Tensor2D;
 }
 
@@ -68,10 +70,11 @@ export function gelu(x: tf.Tensor2D, kind: "exact" | "tanh"): tf.Tensor2D {
       const phi = tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5);
       return {
         value: tf.mul(x, phi),
-        kept: [phi],
-        backward: (dy, [p]) => {
-          const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
-          return [tf.mul(dy, tf.add(p as tf.Tensor, tf.mul(x, density)))];
+        kept: [x, phi],
+        backward: (dy, kept) => {
+          const [input, p] = kept as [tf.Tensor2D, tf.Tensor2D];
+          const density = tf.mul(tf.exp(tf.mul(tf.square(input), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+          return [tf.mul(dy, tf.add(p, tf.mul(input, density)))];
         },
       };
     }
@@ -81,11 +84,11 @@ export function gelu(x: tf.Tensor2D, kind: "exact" | "tanh"): tf.Tensor2D {
     const phi = tf.mul(tf.add(t, 1), 0.5);
     return {
       value: tf.mul(x, phi),
-      kept: [t, phi, square],
+      kept: [x, t, phi, square],
       backward: (dy, kept) => {
-        const [tanh, p, x2] = kept as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+        const [input, tanh, p, x2] = kept as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
         const inner = tf.mul(tf.add(tf.mul(x2, 3 * 0.044715), 1), root / 2);
-        const slope = tf.mul(tf.mul(x, tf.sub(1, tf.square(tanh))), inner);
+        const slope = tf.mul(tf.mul(input, tf.sub(1, tf.square(tanh))), inner);
         return [tf.mul(dy, tf.add(p, slope))];
       },
     };

@@ -1,0 +1,59 @@
+// What an engine is: a model on some device that turns a micro-batch into a flat gradient. Types alone; nothing here loads TensorFlow.js.
+import type { DeviceInfo, ModelSpec } from "@weft/protocol";
+import type { Batch, EvaluationResult, StepResult } from "@weft/tensors";
+
+export interface SelfTestResult {
+  readonly passed: boolean;
+  /** Worst relative error (norm of the difference over norm) against the stored gradients; Infinity becomes 1e9, so that it travels in JSON. */
+  readonly relativeError: number;
+  /** One sentence: what was checked, or which model and which parameter failed and how. */
+  readonly detail: string;
+}
+
+/** Calls are made one after another. Flat vectors are in the canonical order and layout of `layoutFor`. */
+export interface Engine {
+  /** The device that computes the loaded model: it may change with `load`, since WASM cannot train every model. */
+  readonly device: DeviceInfo;
+  /** Resolves with a sentence when the GPU is lost: the engine is then of no use, another one may be made. Never, for wasm and cpu. */
+  readonly lost: Promise<string>;
+  /** Compares fixed gradients with stored ones; at most 2 s on a software adapter. Leaves the loaded model alone. */
+  selfTest(): Promise<SelfTestResult>;
+  /** Prepares for batches of exactly `microBatch` rows and compiles what they need. Idempotent for the same model and size. */
+  load(model: ModelSpec, microBatch: number): Promise<void>;
+  setWeights(flat: Float32Array): Promise<void>;
+  /** Sums of loss and gradient over the rows with weight 1. */
+  step(batch: Batch): Promise<StepResult>;
+  /** Any number of rows. */
+  evaluate(batch: Batch): Promise<EvaluationResult>;
+  /** Images: [rows, classes]. Text: [rows, tokens, vocabulary], where a window may be shorter than the context. */
+  logits(inputs: Float32Array | Int32Array, rows: number): Promise<Float32Array>;
+  dispose(): void;
+}
+
+/** Paths or URLs of the three WASM binaries of TensorFlow.js: a folder ending in "/", or one for each. */
+export type WasmPaths =
+  | string
+  | Readonly<Record<"tfjs-backend-wasm.wasm" | "tfjs-backend-wasm-simd.wasm" | "tfjs-backend-wasm-threaded-simd.wasm", string>>;
+
+export interface EngineOptions {
+  /** `auto`: WebGPU, else WASM, else CPU. A named one is used or refused. */
+  readonly preference: "auto" | "webgpu" | "wasm" | "cpu";
+  /** Without it a software WebGPU adapter counts as none. */
+  readonly allowSoftwareGpu: boolean;
+  /** Without them `auto` falls back to the CPU where there is no WebGPU. */
+  readonly wasmPaths?: WasmPaths;
+  /** Absent: `navigator.gpu`, where there is one. */
+  readonly gpu?: GPU;
+}
+
+export type EngineFault = "no-webgpu" | "no-wasm";
+
+/** The named backend cannot be had here; `message` says why. */
+export class EngineUnavailableError extends Error {
+  readonly code: EngineFault;
+  constructor(code: EngineFault, message: string) {
+    super(message);
+    this.name = "EngineUnavailableError";
+    this.code = code;
+  }
+}

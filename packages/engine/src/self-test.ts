@@ -1,0 +1,69 @@
+// Compares fixed gradients of a backend with stored ones. Devices that return zeros, NaN or garbage exist; they must not train.
+import type { ModelSpec } from "@weft/protocol";
+import type { ParameterLayout, StepResult } from "@weft/tensors";
+import type { Backend } from "./backend.ts";
+import { Computation } from "./computation.ts";
+import type { SelfTestResult } from "./engine.ts";
+import { SELF_TEST_CASES } from "./self-test-cases.ts";
+import { goldenOf } from "./self-test-goldens.ts";
+
+/** Relative error (norm of the difference over norm) allowed to each parameter. Honest f32 backends stay near 1e-6; WGSL allows its
+ *  divisions, exponentials and square roots a few units in the last place, which this leaves ample room for, and garbage none. */
+export const SELF_TEST_TOLERANCE = 1e-4;
+/** What stands for an infinite or undefined error in JSON. */
+const BEYOND = 1e9;
+
+/** Checks the models that the backend may be asked to train. Never rejects for wrong numbers; it does for a lost device. */
+export async function runSelfTest(backend: Backend): Promise<SelfTestResult> {
+  const kinds = (Object.keys(SELF_TEST_CASES) as ModelSpec["kind"][]).filter((kind) => backend.trains(kind));
+  const computations = kinds.map((kind) => new Computation(backend, SELF_TEST_CASES[kind].model, SELF_TEST_CASES[kind].batch().rows));
+  try {
+    for (const [index, kind] of kinds.entries()) await computations[index]?.prepare(SELF_TEST_CASES[kind].batch());
+    let relativeError = 0;
+    for (const [index, kind] of kinds.entries()) {
+      const computation = computations[index] as Computation;
+      computation.setWeights(SELF_TEST_CASES[kind].weights());
+      const found = judge(kind, computation.layout, await computation.step(SELF_TEST_CASES[kind].batch()), goldenOf(kind));
+      if (found.fault !== null)
+        return { passed: false, relativeError: found.relativeError, detail: `${backend.info.backend}: ${found.fault}` };
+      relativeError = Math.max(relativeError, found.relativeError);
+    }
+    return { passed: true, relativeError, detail: `Gradients of ${kinds.join(", ")} agree with the stored ones` };
+  } finally {
+    for (const computation of computations) computation.dispose();
+  }
+}
+
+/** `golden` holds the gradient and, behind it, the loss. */
+export function judge(
+  kind: string,
+  layout: ParameterLayout,
+  { gradientSum, lossSum }: StepResult,
+  golden: Float32Array,
+): { readonly relativeError: number; readonly fault: string | null } {
+  let worst = compare([lossSum], golden.subarray(layout.size));
+  let where = "loss";
+  for (const { name, offset, size } of layout.parameters) {
+    const error = compare(gradientSum.subarray(offset, offset + size), golden.subarray(offset, offset + size));
+    if (error > worst) [worst, where] = [error, `gradient of ${name}`];
+  }
+  if (worst <= SELF_TEST_TOLERANCE) return { relativeError: worst, fault: null };
+  const zeros = gradientSum.every((value) => value === 0);
+  const how = zeros
+    ? "all gradients are zero"
+    : worst >= BEYOND
+      ? `the ${where} is not finite`
+      : `the ${where} is off by ${worst.toExponential(1)} of its size`;
+  return { relativeError: worst, fault: `${kind}: ${how}` };
+}
+
+function compare(actual: ArrayLike<number>, golden: ArrayLike<number>): number {
+  let difference = 0;
+  let norm = 0;
+  for (let index = 0; index < golden.length; index++) {
+    difference += ((actual[index] as number) - (golden[index] as number)) ** 2;
+    norm += (golden[index] as number) ** 2;
+  }
+  const error = Math.sqrt(difference / norm);
+  return Number.isFinite(error) ? Math.min(error, BEYOND) : BEYOND;
+}

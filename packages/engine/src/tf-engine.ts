@@ -1,0 +1,85 @@
+// The engine on TensorFlow.js: holds the loaded computation, and moves a model that the chosen backend cannot train to one that can.
+import * as tf from "@tensorflow/tfjs-core";
+import { sampleLength, scoreLogits } from "@weft/models";
+import type { DeviceInfo, ModelSpec } from "@weft/protocol";
+import type { Batch, EvaluationResult, StepResult } from "@weft/tensors";
+import type { Backend } from "./backend.ts";
+import { Computation } from "./computation.ts";
+import type { Engine, SelfTestResult } from "./engine.ts";
+import { openCpu } from "./host-backends.ts";
+import { runSelfTest } from "./self-test.ts";
+
+export class TfEngine implements Engine {
+  readonly lost: Promise<string>;
+  readonly #chosen: Backend;
+  #inUse: Backend;
+  #loaded: Computation | null = null;
+
+  constructor(chosen: Backend) {
+    // Without it TensorFlow.js prints advice about Node and checks every result in debug mode.
+    tf.env().set("PROD", true);
+    this.#chosen = chosen;
+    this.#inUse = chosen;
+    this.lost = chosen.lost;
+  }
+
+  get device(): DeviceInfo {
+    return this.#inUse.info;
+  }
+
+  selfTest(): Promise<SelfTestResult> {
+    return runSelfTest(this.#chosen);
+  }
+
+  async load(model: ModelSpec, microBatch: number): Promise<void> {
+    if (this.#loaded !== null && this.#loaded.microBatch === microBatch && sameModel(this.#loaded.model, model)) return;
+    this.#loaded?.dispose();
+    this.#loaded = null;
+    this.#inUse = this.#chosen.trains(model.kind) ? this.#chosen : await openCpu();
+    const computation = new Computation(this.#inUse, model, microBatch);
+    this.#loaded = computation;
+    await computation.prepare(emptyBatch(model, microBatch));
+  }
+
+  async setWeights(flat: Float32Array): Promise<void> {
+    this.#computation().setWeights(flat);
+  }
+
+  async step(batch: Batch): Promise<StepResult> {
+    return this.#computation().step(batch);
+  }
+
+  async evaluate(batch: Batch): Promise<EvaluationResult> {
+    const computation = this.#computation();
+    return scoreLogits(computation.model, await computation.logits(batch.inputs, batch.rows), batch);
+  }
+
+  async logits(inputs: Float32Array | Int32Array, rows: number): Promise<Float32Array> {
+    return this.#computation().logits(inputs, rows);
+  }
+
+  dispose(): void {
+    this.#loaded?.dispose();
+    this.#loaded = null;
+    this.#chosen.dispose();
+  }
+
+  #computation(): Computation {
+    if (this.#loaded === null) throw new Error("No model is loaded");
+    return this.#loaded;
+  }
+}
+
+const sameModel = (a: ModelSpec, b: ModelSpec): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** Of the right shapes and no consequence. */
+function emptyBatch(model: ModelSpec, rows: number): Batch {
+  const length = rows * sampleLength(model);
+  const text = model.kind === "gpt";
+  return {
+    rows,
+    inputs: text ? new Int32Array(length) : new Float32Array(length),
+    targets: new Int32Array(text ? length : rows),
+    weights: new Float32Array(rows),
+  };
+}
