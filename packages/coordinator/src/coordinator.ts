@@ -1,0 +1,293 @@
+// The coordinator: runs, the sessions of volunteers, and what connects them. A thin shell around the pure state machine of each run.
+// Knows no sockets, no HTTP, no threads, no disks.
+import {
+  AdminCommand,
+  type AdminReply,
+  type LedgerRecord,
+  ok,
+  type Result,
+  type RunDetail,
+  type RunId,
+  type RunSummary,
+  refuse,
+  type Welcome,
+} from "@weft/protocol";
+import type { CoordinatorApi, CoordinatorLimits, CoordinatorOptions, VolunteerPort, VolunteerSession } from "./api.ts";
+import { Counters } from "./counters.ts";
+import { firstEvent, prepareRun, runIdOf } from "./create-run.ts";
+import { Desk } from "./desk.ts";
+import { DEFAULT_LIMITS } from "./limits.ts";
+import type { Member } from "./member.ts";
+import { parseMessage } from "./parse.ts";
+import { Run, type RunHost } from "./run.ts";
+import { messageOf } from "./run-loop.ts";
+import type { Session, SessionHost } from "./session.ts";
+import { Sessions } from "./sessions.ts";
+
+const MAX_LEDGER_PAGE = 1_000;
+
+export class Coordinator implements CoordinatorApi {
+  readonly #options: CoordinatorOptions;
+  readonly #limits: CoordinatorLimits;
+  readonly #counters = new Counters();
+  readonly #runs = new Map<RunId, Run>();
+  readonly #desk: Desk;
+  readonly #sessions: Sessions;
+  readonly #listeners = new Set<(run: RunId) => void>();
+  readonly #runHost: RunHost;
+  /** Ids in use or being made; one whose making failed is not used again, since its ledger may have begun. */
+  readonly #taken = new Set<RunId>();
+  readonly #background = new Set<Promise<unknown>>();
+  #ticking: Promise<void> | null = null;
+  #closing = false;
+
+  private constructor(options: CoordinatorOptions) {
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#desk = new Desk({
+      ...options,
+      spoolBytes: this.#limits.spoolBytes,
+      counters: this.#counters,
+      runs: this.#runs,
+      isClosing: () => this.#closing,
+    });
+    this.#sessions = new Sessions(this.#sessionHost(), this.#limits, (volunteer) =>
+      this.#inBackground(this.#desk.leaveAll(volunteer, "silent")),
+    );
+    this.#runHost = {
+      options,
+      counters: this.#counters,
+      log: (line) => this.#log(line),
+      changed: (run) => {
+        for (const listener of this.#listeners) listener(run);
+      },
+      revoke: (run, { volunteer, lease, attempt, reason }) => {
+        this.#desk.uploads.end(run, lease, attempt);
+        this.#sessions.of(volunteer)?.port.send("revoke", { run, lease, attempt, reason });
+      },
+      isConnected: (volunteer) => this.#sessions.of(volunteer) !== undefined,
+      announce: (run, version) => {
+        for (const { session } of this.#sessions.members()) session.port.send("work", { run, version });
+      },
+    };
+  }
+
+  /** Folds all ledgers and resumes what is owed. Rejects with a StorageFault whose message is one sentence. */
+  static async open(options: CoordinatorOptions): Promise<Coordinator> {
+    const coordinator = new Coordinator(options);
+    const runs: Run[] = [];
+    for (const id of await options.storage.ledger.runs()) {
+      const run = new Run(id, coordinator.#runHost);
+      await run.open();
+      runs.push(run);
+    }
+    runs.sort((a, b) => a.loop.state.createdAtMs - b.loop.state.createdAtMs || (a.run < b.run ? -1 : 1));
+    for (const run of runs) {
+      coordinator.#runs.set(run.run, run);
+      coordinator.#taken.add(run.run);
+    }
+    await coordinator.tick();
+    return coordinator;
+  }
+
+  async createRun(spec: unknown, by: string): Promise<Result<{ readonly run: RunId }>> {
+    if (this.#closing) return refuse("unavailable", "the coordinator is stopping", 3_000);
+    const active = [...this.#runs.values()].filter(({ loop: { state } }) => state.phase === "running" || state.phase === "paused").length;
+    if (active >= this.#limits.activeRuns)
+      return refuse("bad-command", `at most ${this.#limits.activeRuns} runs are active at once; stop one first`);
+    const prepared = await prepareRun(spec, this.#options.datasets);
+    if (!prepared.ok) return prepared;
+    const id = runIdOf(prepared.value.spec.name, (candidate) => this.#taken.has(candidate));
+    this.#taken.add(id);
+    const run = new Run(id, this.#runHost);
+    try {
+      await run.loop.create(await firstEvent(id, prepared.value, this.#options));
+      await run.loadBlobs();
+    } catch (error) {
+      this.#log(`${id}: could not be created: ${messageOf(error)}`);
+      return refuse(codeOf(error), `the run could not be stored: ${messageOf(error)}`, 5_000);
+    }
+    const blocked = this.#blocked();
+    this.#runs.set(id, run);
+    this.#log(`${id}: created by ${by}`);
+    for (const volunteer of blocked) await run.submit({ kind: "block", volunteer, by });
+    await run.tick();
+    return ok({ run: id });
+  }
+
+  async command(command: unknown, by: string): Promise<Result<AdminReply>> {
+    const parsed = parseMessage(AdminCommand, command);
+    if (!parsed.ok) return parsed;
+    const { value } = parsed;
+    const who = by.slice(0, 500);
+    switch (value.type) {
+      case "create-run":
+        return this.createRun(value.spec, who);
+      case "pause-run":
+        return this.#order(value.run, "pause", who);
+      case "resume-run":
+        return this.#order(value.run, "resume", who);
+      case "stop-run":
+        return this.#order(value.run, "stop", who);
+      case "block-volunteer":
+        return this.#block(value.volunteer, "block", who);
+      case "unblock-volunteer":
+        return this.#block(value.volunteer, "unblock", who);
+      default:
+        return value satisfies never;
+    }
+  }
+
+  connect(port: VolunteerPort): VolunteerSession {
+    this.#counters.add("sessions.opened");
+    return this.#sessions.connect(port);
+  }
+
+  runs(): readonly RunSummary[] {
+    return [...this.#runs.values()].map((run) => run.view.summary(this.#options.clock.now()));
+  }
+
+  detail(run: string): RunDetail | null {
+    const found = this.#runs.get(run);
+    return found === undefined ? null : found.view.detail(this.#options.clock.now());
+  }
+
+  async ledger(run: string, fromSeq: number, limit: number): Promise<readonly LedgerRecord[] | null> {
+    const found = this.#runs.get(run);
+    if (found === undefined) return null;
+    const wanted = Math.max(0, Math.min(MAX_LEDGER_PAGE, Math.floor(limit) || 0));
+    const records: LedgerRecord[] = [];
+    if (wanted === 0) return records;
+    for await (const record of this.#options.storage.ledger.read(found.run, Math.max(0, Math.floor(fromSeq) || 0))) {
+      records.push(record);
+      if (records.length >= wanted) break;
+    }
+    return records;
+  }
+
+  subscribe(listener: (run: RunId) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  volunteersNow(): number {
+    return this.#sessions.volunteers;
+  }
+
+  counters(): Readonly<Record<string, number>> {
+    return this.#counters.all();
+  }
+
+  noteBytesOut(run: string | null, bytes: number): void {
+    this.#counters.add("bytes.out", bytes);
+    if (run !== null) this.#runs.get(run)?.live.noteBytesOut(this.#options.clock.now(), bytes);
+  }
+
+  /** Calls that overlap are one. */
+  tick(): Promise<void> {
+    this.#ticking ??= this.#tickOnce().finally(() => {
+      this.#ticking = null;
+    });
+    return this.#ticking;
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#desk.uploads.idle();
+    await this.idle();
+    this.#sessions.endAll();
+    await this.idle();
+  }
+
+  /** Resolves when nothing is under way any more: what is decided is stored, what was owed and could be done is done. */
+  async idle(): Promise<void> {
+    for (;;) {
+      await Promise.all([...this.#background]);
+      await this.#desk.uploads.idle();
+      for (const run of this.#runs.values()) await run.idle();
+      if (this.#background.size === 0 && ![...this.#runs.values()].some((run) => run.busy)) return;
+    }
+  }
+
+  async #tickOnce(): Promise<void> {
+    this.#sessions.tick();
+    this.#desk.uploads.sweep();
+    for (const run of this.#runs.values()) await run.tick();
+  }
+
+  async #order(id: RunId, kind: "pause" | "resume" | "stop", by: string): Promise<Result<AdminReply>> {
+    const run = this.#runs.get(id);
+    if (run === undefined) return refuse("unknown-run", `there is no run ${id}`);
+    const submitted = await run.submit({ kind, by });
+    if (!submitted.ok) return submitted;
+    return submitted.events.length === 0 ? refuse("bad-command", submitted.reason) : ok({ run: id });
+  }
+
+  /** A key is blocked in every run, and in those that are made later. */
+  async #block(volunteer: string, kind: "block" | "unblock", by: string): Promise<Result<AdminReply>> {
+    if (this.#runs.size === 0) return refuse("bad-command", "there is no run in whose ledger this could be written");
+    let changed = false;
+    let reason = "";
+    for (const run of this.#runs.values()) {
+      const submitted = await run.submit({ kind, volunteer, by });
+      if (!submitted.ok) return submitted;
+      reason = submitted.reason;
+      changed ||= submitted.events.length > 0;
+    }
+    if (!changed) return refuse("bad-command", reason);
+    if (kind === "block") this.#sessions.endOf(volunteer);
+    return ok(null);
+  }
+
+  #blocked(): Set<string> {
+    const blocked = new Set<string>();
+    for (const run of this.#runs.values())
+      for (const one of run.loop.state.volunteers.values()) if (one.blocked) blocked.add(one.volunteer);
+    return blocked;
+  }
+
+  #sessionHost(): SessionHost {
+    return {
+      options: this.#options,
+      counters: this.#counters,
+      desk: this.#desk,
+      isClosing: () => this.#closing,
+      isBlocked: (volunteer) => [...this.#runs.values()].some((run) => run.loop.state.volunteers.get(volunteer)?.blocked === true),
+      welcome: (session, member) => this.#welcome(session, member),
+      gone: (session) => this.#sessions.gone(session),
+      broken: (event, error) => {
+        this.#counters.add("internal-errors");
+        this.#log(`answering ${event} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      },
+    };
+  }
+
+  #welcome(session: Session, member: Member): Welcome {
+    this.#sessions.ready(session, member);
+    const open = [];
+    for (const run of this.#runs.values()) {
+      // After a restart the run still counts it as present: joining again keeps its leases.
+      if (run.isPresent(member.volunteer)) this.#inBackground(run.ensureJoined(member));
+      open.push(...run.openAssignments(member.volunteer));
+    }
+    return { volunteer: member.volunteer, open };
+  }
+
+  #inBackground(work: Promise<unknown>): void {
+    const guarded = work.catch((error: unknown) => {
+      this.#counters.add("internal-errors");
+      this.#log(messageOf(error));
+    });
+    this.#background.add(guarded);
+    void guarded.then(() => this.#background.delete(guarded));
+  }
+
+  #log(line: string): void {
+    this.#options.log?.(line);
+  }
+}
+
+const codeOf = (error: unknown): "disk-full" | "damaged" | "unavailable" => {
+  const code = (error as { code?: unknown } | null)?.code;
+  return code === "disk-full" || code === "damaged" ? code : "unavailable";
+};

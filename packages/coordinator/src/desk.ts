@@ -1,0 +1,224 @@
+// Answers what volunteers ask after their hello: leases, uploads, progress, release, leave. Routes each to its run and turns the run's
+// effects into replies. Knows nothing of connections.
+import { SIGNING_DOMAINS } from "@weft/ledger";
+import {
+  type AssignmentRef,
+  type ChunkHeader,
+  type ChunkReply,
+  type ContributionHeader,
+  type ContributionOpen,
+  type ContributionOpened,
+  type ErrorCode,
+  type LeaseReply,
+  type LeaseRequest,
+  MAX_OPEN_ASSIGNMENTS,
+  ok,
+  type Progress,
+  type Refusal,
+  type Result,
+  refuse,
+  type Signature,
+} from "@weft/protocol";
+import { checkContribution, findAssignment } from "@weft/training";
+import type { CoordinatorOptions } from "./api.ts";
+import type { Counters } from "./counters.ts";
+import type { Member } from "./member.ts";
+import type { Inspection } from "./ports.ts";
+import type { Run } from "./run.ts";
+import { messageOf } from "./run-loop.ts";
+import { type UploadSink, Uploads } from "./uploads.ts";
+
+export interface DeskOptions extends Pick<CoordinatorOptions, "storage" | "compute" | "verify" | "clock" | "spool"> {
+  readonly spoolBytes: number;
+  readonly counters: Counters;
+  /** In the order of their creation. */
+  readonly runs: ReadonlyMap<string, Run>;
+  readonly isClosing: () => boolean;
+}
+
+/** When nothing says otherwise, ask again after this long; a `work` notice comes sooner where there is work. */
+const ASK_AGAIN_MS = 5_000;
+
+export class Desk implements UploadSink {
+  readonly uploads: Uploads;
+  readonly #options: DeskOptions;
+
+  constructor(options: DeskOptions) {
+    this.#options = options;
+    this.uploads = new Uploads(options.spool, this, options.counters, options.spoolBytes, () => options.clock.now());
+  }
+
+  /** The chosen run while it runs, else the first running one, in order of creation, that has work. */
+  async lease(member: Member, request: LeaseRequest): Promise<Result<LeaseReply>> {
+    if (this.#options.isClosing()) return refuse("unavailable", "the coordinator is stopping", 3_000);
+    const runs = [...this.#options.runs.values()];
+    const open = runs.reduce((sum, run) => sum + run.openCount(member.volunteer), 0);
+    if (open >= MAX_OPEN_ASSIGNMENTS)
+      return refuse("too-many-assignments", `at most ${MAX_OPEN_ASSIGNMENTS} leases are open at once for one volunteer`, ASK_AGAIN_MS);
+    const chosen = this.#options.runs.get(request.run ?? member.run ?? "");
+    const candidates = chosen?.isRunning === true ? [chosen] : runs.filter((run) => run.isRunning);
+    let none: Result<LeaseReply> = ok({ kind: "none", reason: "no run is under way", retryAfterMs: ASK_AGAIN_MS });
+    for (const run of candidates) {
+      const reply = await this.#leaseOf(run, member, request.samplesPerSecond);
+      if (!reply.ok || reply.value.kind === "lease") return reply;
+      if (none.ok && none.value.kind === "none" && run === candidates[0]) none = reply;
+    }
+    return none;
+  }
+
+  async #leaseOf(run: Run, member: Member, samplesPerSecond: number | null): Promise<Result<LeaseReply>> {
+    const { volunteer } = member;
+    await run.ensureJoined(member);
+    if (samplesPerSecond !== null) run.live.speed(volunteer, samplesPerSecond);
+    const submitted = await run.submit({ kind: "request-lease", volunteer, samplesPerSecond });
+    if (!submitted.ok) return submitted;
+    for (const effect of submitted.effects) {
+      if (effect.kind === "assign" && effect.assignment.volunteer === volunteer) {
+        await this.#leaveOthers(run, volunteer);
+        return ok({ kind: "lease", assignment: run.assignmentMessage(effect.assignment) });
+      }
+      if (effect.kind === "no-lease" && effect.volunteer === volunteer) {
+        if (effect.code === "blocked" || effect.code === "too-many-assignments")
+          return refuse(effect.code, effect.reason, effect.retryAfterMs);
+        return ok({ kind: "none", reason: effect.reason, retryAfterMs: effect.retryAfterMs });
+      }
+    }
+    return ok({ kind: "none", reason: submitted.reason, retryAfterMs: ASK_AGAIN_MS });
+  }
+
+  /** A volunteer counts where it works: it leaves the runs in which nothing of it is under way. */
+  async #leaveOthers(here: Run, volunteer: string): Promise<void> {
+    for (const run of this.#options.runs.values())
+      if (run !== here && run.isPresent(volunteer) && run.openCount(volunteer) === 0)
+        await run.submit({ kind: "leave", volunteer, reason: "goodbye" });
+  }
+
+  async contribution(member: Member, { header, signature }: ContributionOpen): Promise<Result<ContributionOpened>> {
+    const run = this.#options.runs.get(header.run);
+    if (run === undefined) return refuse("unknown-run", `there is no run ${header.run}`);
+    if (header.volunteer !== member.volunteer) return refuse("not-your-lease", "the header names another volunteer");
+    if (run.loop.fault !== null)
+      return refuse(run.loop.fault.code, `the coordinator cannot store: ${run.loop.fault.message}`, ASK_AGAIN_MS);
+    if (!(await this.#options.verify(header.volunteer, SIGNING_DOMAINS.contribution, header, signature))) {
+      const detail = "the header is not signed by the volunteer it names";
+      if (isHolder(run, header)) await this.spoiled(header, "bad-signature", detail);
+      return refuse("bad-signature", detail);
+    }
+    const admitted = run.verdicts.get(header);
+    if (admitted !== undefined) return ok(this.uploads.remember(header, signature, ok({ kind: "admitted", version: admitted })));
+    const refusal = checkHeader(run, header);
+    if (refusal === null) return this.uploads.open(header, signature);
+    if (FAULTS_OF_CONTENT.has(refusal.code) && isHolder(run, header)) await this.spoiled(header, refusal.code, refusal.message);
+    return refusal;
+  }
+
+  chunk(member: Member, header: ChunkHeader, payload: Uint8Array): Promise<Result<ChunkReply>> {
+    if (!this.#options.runs.has(header.run)) return Promise.resolve(refuse("unknown-run", `there is no run ${header.run}`));
+    return this.uploads.chunk(member.volunteer, header, payload);
+  }
+
+  async release(member: Member, ref: AssignmentRef): Promise<Result<null>> {
+    const found = this.#ownAssignment(member, ref);
+    if (!found.ok) return found;
+    const { lease, attempt } = ref;
+    const submitted = await found.value.submit({ kind: "release", volunteer: member.volunteer, lease, attempt });
+    return submitted.ok ? ok(null) : submitted;
+  }
+
+  progress(member: Member, progress: Progress): Result<null> {
+    if (progress.of < 1 || progress.done > progress.of) return refuse("bad-message", "done is a part of of");
+    const found = this.#ownAssignment(member, progress);
+    if (!found.ok) return found;
+    found.value.live.progress(progress.lease, progress.attempt, progress.done / progress.of);
+    return ok(null);
+  }
+
+  async leave(member: Member): Promise<Result<null>> {
+    await this.leaveAll(member.volunteer, "goodbye");
+    return ok(null);
+  }
+
+  async leaveAll(volunteer: string, reason: "goodbye" | "silent" | "restart"): Promise<void> {
+    for (const run of this.#options.runs.values()) if (run.isPresent(volunteer)) await run.submit({ kind: "leave", volunteer, reason });
+  }
+
+  #ownAssignment(member: Member, { run: id, lease, attempt }: AssignmentRef): Result<Run> {
+    const run = this.#options.runs.get(id);
+    if (run === undefined) return refuse("unknown-run", `there is no run ${id}`);
+    const assignment = findAssignment(run.loop.state, lease, attempt);
+    if (assignment === null) return refuse("unknown-lease", `lease ${lease} attempt ${attempt} is not one of the open round`);
+    if (assignment.volunteer !== member.volunteer) return refuse("not-your-lease", `lease ${lease} attempt ${attempt} is another's`);
+    if (assignment.end !== null) return refuse("lease-expired", `the assignment is over: ${assignment.end}`);
+    return ok(run);
+  }
+
+  // What becomes of a whole upload.
+
+  inspect(bytes: Uint8Array, header: ContributionHeader): Promise<Inspection> {
+    const run = this.#options.runs.get(header.run);
+    if (run === undefined) throw new Error(`an upload of the unknown run ${header.run} was taken in`);
+    return this.#options.compute.inspect(bytes, header.sha256, header.codec, run.parameters);
+  }
+
+  async admit(header: ContributionHeader, signature: Signature, norm: number, bytes: Uint8Array): Promise<Result<ChunkReply>> {
+    const run = this.#options.runs.get(header.run);
+    if (run === undefined) return refuse("unknown-run", `there is no run ${header.run}`);
+    try {
+      await this.#options.storage.contributions.put(header.run, header.sha256, bytes);
+    } catch (error) {
+      return refuse(codeOf(error), `the contribution could not be stored: ${messageOf(error)}`, ASK_AGAIN_MS);
+    }
+    const submitted = await run.submit({ kind: "contribution", header, signature, norm });
+    if (!submitted.ok) return submitted;
+    for (const effect of submitted.effects)
+      if (
+        effect.kind === "verdict" &&
+        effect.lease === header.lease &&
+        effect.attempt === header.attempt &&
+        effect.volunteer === header.volunteer
+      ) {
+        this.#options.counters.add(effect.verdict.ok ? "contributions.admitted" : "contributions.refused");
+        if (effect.verdict.ok) return ok({ kind: "admitted", version: effect.verdict.version });
+        // The very same answer was admitted before: the same verdict again.
+        const admitted = effect.verdict.code === "duplicate" ? run.verdicts.get(header) : undefined;
+        if (admitted !== undefined) return ok({ kind: "admitted", version: admitted });
+        return refuse(effect.verdict.code, effect.verdict.detail);
+      }
+    throw new Error(`no verdict on lease ${header.lease} of run ${header.run}`);
+  }
+
+  async spoiled(header: ContributionHeader, code: ErrorCode, detail: string): Promise<void> {
+    this.#options.counters.add("contributions.refused");
+    const { volunteer, lease, attempt } = header;
+    await this.#options.runs.get(header.run)?.submit({ kind: "refused", volunteer, lease, attempt, code, detail: detail.slice(0, 500) });
+  }
+}
+
+const codeOf = (error: unknown): ErrorCode => {
+  const code = (error as { code?: unknown } | null)?.code;
+  return code === "disk-full" || code === "damaged" ? code : "unavailable";
+};
+
+/** True where the sender really holds this lease: only then does its mistake belong in the ledger, which strangers must not fill. */
+function isHolder(run: Run, { lease, attempt, volunteer }: ContributionHeader): boolean {
+  const assignment = findAssignment(run.loop.state, lease, attempt);
+  return assignment !== null && assignment.volunteer === volunteer && assignment.end === null;
+}
+
+/** Codes that say something of the answer itself: the run is told, which ends the assignment and gives the lease to others. */
+const FAULTS_OF_CONTENT: ReadonlySet<ErrorCode> = new Set([
+  "wrong-codec",
+  "wrong-sample-count",
+  "wrong-length",
+  "not-finite",
+  "bad-signature",
+]);
+
+/** Everything about a header that can be refused before a byte is sent; whether the lease is still wanted is asked again at the end. */
+function checkHeader(run: Run, header: ContributionHeader): Refusal | null {
+  const refusal = checkContribution(run.loop.state, header);
+  if (refusal !== null) return refusal;
+  if (header.sizeBytes !== run.contributionBytes)
+    return refuse("wrong-length", `an update of this run has ${run.contributionBytes} bytes in ${header.codec}, not ${header.sizeBytes}`);
+  return null;
+}

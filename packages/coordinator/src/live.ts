@@ -1,0 +1,97 @@
+// Facts of now that no ledger holds: how far each lease is, how fast a volunteer says it is, and rates over the last minute.
+// Gone after a restart, and nothing depends on them but what is shown.
+import type { LedgerRecord, RunRates } from "@weft/protocol";
+
+const WINDOW_MS = 60_000;
+const BUCKETS = 60;
+const BUCKET_MS = WINDOW_MS / BUCKETS;
+
+/** A sum over the last minute in one-second buckets. */
+class Window {
+  readonly #sums = new Float64Array(BUCKETS);
+  #newest = 0;
+
+  add(atMs: number, value: number): void {
+    this.#roll(atMs);
+    const index = Math.floor(atMs / BUCKET_MS);
+    if (index > this.#newest - BUCKETS) this.#sums[index % BUCKETS] = (this.#sums[index % BUCKETS] ?? 0) + value;
+  }
+
+  sum(nowMs: number): number {
+    this.#roll(nowMs);
+    return this.#sums.reduce((total, value) => total + value, 0);
+  }
+
+  #roll(nowMs: number): void {
+    const index = Math.floor(nowMs / BUCKET_MS);
+    if (index <= this.#newest) return;
+    const steps = Math.min(BUCKETS, index - this.#newest);
+    for (let step = 0; step < steps; step += 1) this.#sums[(index - step) % BUCKETS] = 0;
+    this.#newest = index;
+  }
+}
+
+export class Live {
+  readonly #versions = new Window();
+  readonly #samples = new Window();
+  readonly #bytesIn = new Window();
+  readonly #bytesOut = new Window();
+  readonly #progress = new Map<string, number>();
+  /** Samples a second, as the volunteer measured. */
+  readonly #speeds = new Map<string, number>();
+  readonly #firstMs: number;
+  /** Counts changes, so that a view knows when it is old. */
+  changes = 0;
+
+  constructor(nowMs: number) {
+    this.#firstMs = nowMs;
+  }
+
+  onRecord({ event, atMs }: LedgerRecord): void {
+    this.changes += 1;
+    if (event.type === "version-published") {
+      this.#versions.add(atMs, 1);
+      this.#progress.clear();
+    } else if (event.type === "contribution-admitted") {
+      this.#samples.add(atMs, event.header.samples);
+      this.#bytesIn.add(atMs, event.header.sizeBytes);
+    }
+  }
+
+  noteBytesOut(atMs: number, bytes: number): void {
+    this.#bytesOut.add(atMs, bytes);
+    this.changes += 1;
+  }
+
+  progress(lease: string, attempt: number, part: number): void {
+    this.#progress.set(`${lease}/${attempt}`, part);
+    this.changes += 1;
+  }
+  progressOf(lease: string, attempt: number): number {
+    return this.#progress.get(`${lease}/${attempt}`) ?? 0;
+  }
+
+  speed(volunteer: string, samplesPerSecond: number): void {
+    this.#speeds.set(volunteer, samplesPerSecond);
+  }
+  speedOf(volunteer: string): number | null {
+    return this.#speeds.get(volunteer) ?? null;
+  }
+  forget(volunteer: string): void {
+    this.#speeds.delete(volunteer);
+  }
+
+  /** Over the last minute, or the time since this object was made where that is shorter (at least 5 s). */
+  rates(nowMs: number, versionsLeft: number): RunRates {
+    const spanMs = Math.min(WINDOW_MS, Math.max(5_000, nowMs - this.#firstMs));
+    const perSecond = (window: Window): number => (window.sum(nowMs) * 1_000) / spanMs;
+    const versionsPerMinute = perSecond(this.#versions) * 60;
+    return {
+      versionsPerMinute,
+      samplesPerSecond: perSecond(this.#samples),
+      bytesInPerSecond: perSecond(this.#bytesIn),
+      bytesOutPerSecond: perSecond(this.#bytesOut),
+      remainingMs: versionsPerMinute > 0 ? Math.round((versionsLeft * 60_000) / versionsPerMinute) : null,
+    };
+  }
+}

@@ -1,0 +1,78 @@
+// Compute over storage and pure functions, where it is called: in a test's process, or inside the application's worker threads.
+// Knows no threads and no engine; evaluation is given.
+import { sha256 } from "@weft/ledger";
+import { initialWeights } from "@weft/models";
+import type { BlobRef, DatasetManifest, Evaluation, ModelSpec, RunSpec, Sha256 } from "@weft/protocol";
+import type { Storage } from "@weft/storage";
+import { codecNamed, f32FromBytes, f32ToBytes, norm } from "@weft/tensors";
+import type { CloseRound } from "@weft/training";
+import type { CheckpointInput, ClosedRound, Compute, Inspection } from "./ports.ts";
+import { closeFromBlobs } from "./round-blobs.ts";
+
+export interface LocalComputeOptions {
+  readonly storage: Pick<Storage, "blobs" | "contributions">;
+  /** Loss and accuracy of flat weights on the held-out part; the engine's in the application. */
+  readonly evaluate: (spec: RunSpec, manifest: DatasetManifest, weights: Float32Array) => Promise<Evaluation>;
+  /** Bytes of a checkpoint archive of flat weights. */
+  readonly archive: (input: CheckpointInput, weights: Float32Array) => Promise<Uint8Array> | Uint8Array;
+  /** A faster SHA-256 than the portable one, where the platform has it. */
+  readonly hash?: (bytes: Uint8Array) => Sha256;
+}
+
+export class LocalCompute implements Compute {
+  readonly #options: LocalComputeOptions;
+
+  constructor(options: LocalComputeOptions) {
+    this.#options = options;
+  }
+
+  initialWeights(model: ModelSpec, seed: number): Promise<BlobRef> {
+    return this.#options.storage.blobs.put(f32ToBytes(initialWeights(model, seed)));
+  }
+
+  inspect(bytes: Uint8Array, expected: Sha256, codecName: string, parameters: number): Promise<Inspection> {
+    return Promise.resolve(inspectBytes(bytes, expected, codecName, parameters, this.#options.hash ?? sha256));
+  }
+
+  async closeRound(run: string, spec: RunSpec, parameters: number, round: CloseRound): Promise<ClosedRound> {
+    const { storage } = this.#options;
+    const next = await closeFromBlobs(storage, run, spec, parameters, round);
+    if (next.lossMean === null) throw new Error("a round without a contribution was closed");
+    const weights = await storage.blobs.put(f32ToBytes(next.weights));
+    const optimizer = await storage.blobs.put(next.optimizer);
+    return { weights, optimizer, norm: next.norm, lossMean: next.lossMean };
+  }
+
+  async evaluate(spec: RunSpec, manifest: DatasetManifest, weights: BlobRef): Promise<Evaluation> {
+    return this.#options.evaluate(spec, manifest, await this.#weights(weights));
+  }
+
+  async checkpoint(input: CheckpointInput): Promise<BlobRef> {
+    return this.#options.storage.blobs.put(await this.#options.archive(input, await this.#weights(input.weights)));
+  }
+
+  async #weights({ sha256: name }: BlobRef): Promise<Float32Array> {
+    const bytes = await this.#options.storage.blobs.get(name);
+    if (bytes === null) throw new Error(`the weights ${name} are not stored`);
+    return f32FromBytes(bytes);
+  }
+}
+
+/** Length first, then hash, then values, by cost: nothing is decoded that was not signed for. */
+export function inspectBytes(
+  bytes: Uint8Array,
+  expected: Sha256,
+  codecName: string,
+  parameters: number,
+  hash: (bytes: Uint8Array) => Sha256,
+): Inspection {
+  const codec = codecNamed(codecName);
+  if (codec === undefined) return { ok: false, code: "bad-payload", detail: `there is no codec ${codecName}` };
+  const length = codec.encodedBytes(parameters);
+  if (bytes.length !== length)
+    return { ok: false, code: "wrong-length", detail: `${bytes.length} bytes came, ${length} were expected for ${codecName}` };
+  if (hash(bytes) !== expected) return { ok: false, code: "wrong-hash", detail: "the bytes do not have the hash that was signed" };
+  const decoded = codec.decode(bytes, parameters);
+  if (!decoded.ok) return { ok: false, code: decoded.fault, detail: decoded.detail };
+  return { ok: true, norm: Math.fround(norm(decoded.update)) };
+}

@@ -1,0 +1,57 @@
+// The blobs around a round, read and put in order: what both the closing of a live round and its recomputation do, so that they cannot differ.
+// Knows no ledger and decides nothing.
+import type { BlobRef, RunSpec, Sha256 } from "@weft/protocol";
+import type { Storage } from "@weft/storage";
+import { f32FromBytes } from "@weft/tensors";
+import { type NextVersion, openRound } from "@weft/training";
+
+export interface RoundInput {
+  readonly weights: BlobRef;
+  /** Null at version 0. */
+  readonly optimizer: BlobRef | null;
+  readonly learningRate: number;
+  /** In canonical order; `weight` only where it is not the samples. */
+  readonly contributions: readonly {
+    readonly sha256: Sha256;
+    readonly samples: number;
+    readonly codec: string;
+    readonly lossMean: number;
+    readonly weight?: number;
+  }[];
+}
+
+/** Bytes that the ledger names and storage does not have, or that cannot be used. */
+export class RoundDamaged extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "RoundDamaged";
+  }
+}
+
+/** Reads what a round needs, one contribution at a time, and closes it. Rejects with RoundDamaged or a StorageFault. */
+export async function closeFromBlobs(
+  { blobs, contributions }: Pick<Storage, "blobs" | "contributions">,
+  run: string,
+  spec: RunSpec,
+  parameters: number,
+  round: RoundInput,
+): Promise<NextVersion> {
+  const blob = async (ref: BlobRef, what: string): Promise<Uint8Array> => {
+    const bytes = await blobs.get(ref.sha256);
+    if (bytes === null) throw new RoundDamaged(`${what} ${ref.sha256} is missing`);
+    return bytes;
+  };
+  const weights = f32FromBytes(await blob(round.weights, "the weights"));
+  if (weights.length !== parameters) throw new RoundDamaged(`the weights have ${weights.length} values, the model ${parameters}`);
+  const optimizer = round.optimizer === null ? null : await blob(round.optimizer, "the optimiser state");
+  const open = openRound({ spec, weights, optimizer, learningRate: round.learningRate });
+  for (const { sha256, ...contribution } of round.contributions) {
+    const bytes = await contributions.get(run, sha256);
+    if (bytes === null) throw new RoundDamaged(`contribution ${sha256} is missing`);
+    const added = open.add({ ...contribution, bytes });
+    if (!added.ok) throw new RoundDamaged(added.message);
+  }
+  const next = open.close();
+  if (!next.ok) throw new RoundDamaged(next.message);
+  return next.value;
+}

@@ -1,0 +1,83 @@
+// What is shown of a run: the ledger's projection with the facts of now laid over it. Reads only.
+import { createRunProjection, type LiveOverlay, type RunProjection } from "@weft/ledger";
+import { type LedgerRecord, type RunDetail, type RunSummary, shortKey } from "@weft/protocol";
+import type { CheckpointInput } from "./ports.ts";
+import type { Run } from "./run.ts";
+
+/** Views that are asked for within this time and without a change between are the same object. */
+const SAME_MS = 200;
+
+interface Kept<T> {
+  readonly key: string;
+  readonly view: T;
+}
+
+export class RunView {
+  readonly #run: Run;
+  /** Who has a session now, in whatever run. */
+  readonly #isConnected: (volunteer: string) => boolean;
+  #projection: RunProjection = createRunProjection();
+  #summary: Kept<RunSummary> | null = null;
+  #detail: Kept<RunDetail> | null = null;
+
+  constructor(run: Run, isConnected: (volunteer: string) => boolean) {
+    this.#run = run;
+    this.#isConnected = isConnected;
+  }
+
+  onRecord(record: LedgerRecord): void {
+    this.#projection.apply(record);
+  }
+
+  clear(): void {
+    this.#projection = createRunProjection();
+    this.#summary = null;
+    this.#detail = null;
+  }
+
+  summary(nowMs: number): RunSummary {
+    const key = this.#key(nowMs);
+    if (this.#summary?.key !== key) this.#summary = { key, view: this.#projection.summary(this.#overlay(nowMs)) };
+    return this.#summary.view;
+  }
+
+  detail(nowMs: number): RunDetail {
+    const key = this.#key(nowMs);
+    if (this.#detail?.key !== key) this.#detail = { key, view: this.#projection.detail(this.#overlay(nowMs)) };
+    return this.#detail.view;
+  }
+
+  /** For a checkpoint's card: the curve up to a version (thinned as pages show it), and who contributed how much. */
+  card(version: number, nowMs: number): Pick<CheckpointInput, "metrics" | "contributors"> {
+    const { versionPoints, evaluations, volunteers } = this.detail(nowMs);
+    const accuracies = new Map(evaluations.map((point) => [point.version, point.accuracy]));
+    return {
+      metrics: versionPoints
+        .filter((point) => point.version <= version)
+        .map((point) => ({ version: point.version, lossMean: point.lossMean, accuracy: accuracies.get(point.version) ?? null })),
+      contributors: volunteers
+        .filter(({ samples }) => samples > 0)
+        .map(({ name, volunteer, samples }) => ({ name: name ?? shortKey(volunteer), samples })),
+    };
+  }
+
+  #key(nowMs: number): string {
+    return `${this.#run.loop.head.seq} ${this.#run.live.changes} ${Math.floor(nowMs / SAME_MS)}`;
+  }
+
+  #overlay(nowMs: number): LiveOverlay {
+    const { loop, live, manifest } = this.#run;
+    const { state } = loop;
+    const presence = new Set<string>();
+    for (const { volunteer, present } of state.volunteers.values()) if (present && this.#isConnected(volunteer)) presence.add(volunteer);
+    return {
+      nowMs,
+      presence,
+      progress: (lease, attempt) => live.progressOf(lease, attempt),
+      samplesPerSecond: (volunteer) => live.speedOf(volunteer),
+      rates: live.rates(nowMs, state.spec.training.versions - state.version),
+      reason: loop.fault === null ? loop.reason : `The run takes nothing, since storage failed: ${loop.fault.message}`,
+      manifest,
+    };
+  }
+}

@@ -1,0 +1,241 @@
+// One run with everything around its loop: its specification and data set as blobs, its owed work, its live facts, its views.
+// Knows nothing of connections; what concerns them goes to the host.
+import { canonicalBytes } from "@weft/ledger";
+import { type Assignment, type BlobRef, DatasetManifest, type RunId, type RunSpec } from "@weft/protocol";
+import { StorageFault } from "@weft/storage";
+import { codecNamed } from "@weft/tensors";
+import { type AssignmentGiven, type CloseRound, type Effect, type Input, openAssignmentsOf } from "@weft/training";
+import type { CoordinatorOptions } from "./api.ts";
+import type { Counters } from "./counters.ts";
+import { Live } from "./live.ts";
+import type { Member } from "./member.ts";
+import { OwedWork } from "./owed-work.ts";
+import { messageOf, RunLoop, type Submitted } from "./run-loop.ts";
+import { RunView } from "./run-view.ts";
+import { Verdicts } from "./verdicts.ts";
+
+export interface RunHost {
+  readonly options: Pick<CoordinatorOptions, "storage" | "compute" | "key" | "clock">;
+  readonly counters: Counters;
+  log(line: string): void;
+  /** Something of this run changed. */
+  changed(run: RunId): void;
+  revoke(run: RunId, effect: Extract<Effect, { kind: "revoke" }>): void;
+  announce(run: RunId, version: number): void;
+  isConnected(volunteer: string): boolean;
+}
+
+export class Run {
+  readonly run: RunId;
+  readonly loop: RunLoop;
+  readonly live: Live;
+  readonly verdicts = new Verdicts();
+  readonly view: RunView;
+  readonly #host: RunHost;
+  readonly #owed: OwedWork;
+  /** Who joined in this process: after a restart a volunteer joins again, which keeps its leases. */
+  readonly #joined = new Set<string>();
+  readonly #upSinceMs: number;
+  /** Raised when the ledger is folded anew: what was computed for the former state answers nothing. */
+  #generation = 0;
+  #manifest: DatasetManifest | null = null;
+  #specBlob: BlobRef | null = null;
+
+  constructor(run: RunId, host: RunHost) {
+    this.run = run;
+    this.#host = host;
+    this.#upSinceMs = host.options.clock.now();
+    this.live = new Live(this.#upSinceMs);
+    this.view = new RunView(this, (volunteer) => host.isConnected(volunteer));
+    this.#owed = new OwedWork(host.options.clock, (name, error, retryInMs) => {
+      host.counters.add("work.failed");
+      host.log(`${run}: to ${name} failed: ${messageOf(error)}. Next try in ${Math.round(retryInMs / 1000)} s.`);
+    });
+    this.loop = new RunLoop(run, {
+      store: host.options.storage.ledger,
+      key: host.options.key,
+      clock: host.options.clock,
+      log: (line) => host.log(line),
+      onRecord: (record) => {
+        this.live.onRecord(record);
+        this.verdicts.onRecord(record);
+        this.view.onRecord(record);
+        host.changed(run);
+      },
+      onRestart: () => {
+        this.#generation += 1;
+        this.#owed.clear();
+        this.verdicts.clear();
+        this.view.clear();
+      },
+      onEffects: (effects) => {
+        for (const effect of effects) this.#carryOut(effect);
+      },
+    });
+  }
+
+  /** Folds the ledger and loads what it names. Rejects with a StorageFault. */
+  async open(): Promise<void> {
+    await this.loop.open();
+    await this.loadBlobs();
+  }
+
+  /** Reads the manifest and makes sure that the specification is there as a blob. */
+  async loadBlobs(): Promise<void> {
+    const { spec, dataset } = this.loop.state;
+    const { blobs } = this.#host.options.storage;
+    const bytes = await blobs.get(dataset.sha256);
+    if (bytes === null) throw new StorageFault("damaged", `the data set's manifest of run ${this.run} (${dataset.sha256}) is missing`);
+    const manifest = parseManifest(bytes);
+    if (manifest === null) throw new StorageFault("damaged", `the data set's manifest of run ${this.run} is not a manifest`);
+    this.#manifest = manifest;
+    this.#specBlob = await blobs.put(canonicalBytes(spec));
+  }
+
+  get spec(): RunSpec {
+    return this.loop.state.spec as RunSpec;
+  }
+  get manifest(): DatasetManifest {
+    if (this.#manifest === null) throw new Error(`run ${this.run} is not open`);
+    return this.#manifest;
+  }
+  get specBlob(): BlobRef {
+    if (this.#specBlob === null) throw new Error(`run ${this.run} is not open`);
+    return this.#specBlob;
+  }
+  get parameters(): number {
+    return this.loop.state.parameters;
+  }
+  /** Exact length of an encoded contribution. */
+  get contributionBytes(): number {
+    const codec = codecNamed(this.spec.training.codec);
+    if (codec === undefined) throw new Error(`no codec ${this.spec.training.codec}`);
+    return codec.encodedBytes(this.parameters);
+  }
+  get isRunning(): boolean {
+    return this.loop.state.phase === "running";
+  }
+
+  submit(input: Input): Promise<Submitted> {
+    if (input.kind === "leave") {
+      this.#joined.delete(input.volunteer);
+      this.live.forget(input.volunteer);
+    }
+    return this.loop.submit(input);
+  }
+
+  isPresent(volunteer: string): boolean {
+    return this.loop.state.volunteers.get(volunteer)?.present === true;
+  }
+  openCount(volunteer: string): number {
+    return this.loop.state.volunteers.get(volunteer)?.open.length ?? 0;
+  }
+  openAssignments(volunteer: string): Assignment[] {
+    if (this.loop.state.phase !== "running" && this.loop.state.phase !== "paused") return [];
+    return openAssignmentsOf(this.loop.state, volunteer).map((given) => this.assignmentMessage(given));
+  }
+
+  /** Joins where it has not joined in this process, or has left since. */
+  async ensureJoined({ volunteer, name, device }: Member): Promise<void> {
+    if (this.#joined.has(volunteer) && this.isPresent(volunteer)) return;
+    this.#joined.add(volunteer);
+    await this.submit({ kind: "join", volunteer, name, device });
+  }
+
+  assignmentMessage({ lease, attempt, version, weights, start, samples, deadlineAtMs }: AssignmentGiven): Assignment {
+    const remainingMs = Math.max(0, Math.floor(deadlineAtMs - this.#host.options.clock.now()));
+    const { codec } = this.spec.training;
+    const { dataset } = this.loop.state;
+    return { run: this.run, lease, attempt, version, weights, spec: this.specBlob, dataset, start, samples, codec, remainingMs };
+  }
+
+  /** Time passes: overdue assignments, owed work, storage that may answer again. */
+  async tick(): Promise<void> {
+    if (this.loop.fault !== null && !(await this.loop.heal())) return;
+    this.#owed.tick();
+    await this.submit({ kind: "tick", upSinceMs: this.#upSinceMs });
+  }
+
+  get busy(): boolean {
+    return this.#owed.busy;
+  }
+
+  /** Resolves when everything decided is stored and everything that runs has ended; more may have begun by then. */
+  async idle(): Promise<void> {
+    await this.loop.idle();
+    await this.#owed.idle();
+    await this.loop.idle();
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.kind) {
+      // Answers to who asked; the desk finds them in what submit resolves to.
+      case "assign":
+      case "no-lease":
+      case "verdict":
+        return;
+      case "revoke":
+        this.#host.revoke(this.run, effect);
+        return;
+      case "announce":
+        this.#host.announce(this.run, effect.version);
+        return;
+      case "close-round":
+        this.#owed.start(`close round ${effect.round.base + 1}`, () => this.#closeRound(effect.round));
+        return;
+      case "evaluate":
+        this.#owed.start(`evaluate version ${effect.version}`, () => this.#evaluate(effect.version, effect.weights));
+        return;
+      case "checkpoint":
+        this.#owed.start(`write the checkpoint of version ${effect.version}`, () => this.#checkpoint(effect.version));
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  async #closeRound(round: CloseRound): Promise<void> {
+    const generation = this.#generation;
+    const closed = await this.#host.options.compute.closeRound(this.run, this.spec, this.parameters, round);
+    await this.#answer(generation, { kind: "closed", base: round.base, ...closed });
+  }
+
+  async #evaluate(version: number, weights: BlobRef): Promise<void> {
+    const generation = this.#generation;
+    const evaluation = await this.#host.options.compute.evaluate(this.spec, this.manifest, weights);
+    await this.#answer(generation, { kind: "evaluated", version, evaluation });
+  }
+
+  async #checkpoint(version: number): Promise<void> {
+    const generation = this.#generation;
+    const weights = this.loop.state.owed.checkpoints.get(version);
+    if (weights === undefined) return;
+    const { seq, hash: head } = this.loop.head;
+    const archive = await this.#host.options.compute.checkpoint({
+      run: this.run,
+      version,
+      spec: this.spec,
+      manifest: this.manifest,
+      weights,
+      ...this.view.card(version, this.#host.options.clock.now()),
+      ledger: { seq, head, coordinator: this.#host.options.key.publicKey },
+    });
+    await this.#answer(generation, { kind: "checkpointed", version, archive });
+  }
+
+  /** Rejects where storage refuses, so that the work counts as not done. */
+  async #answer(generation: number, input: Input): Promise<void> {
+    if (generation !== this.#generation) return;
+    const submitted = await this.submit(input);
+    if (!submitted.ok) throw new Error(submitted.message);
+  }
+}
+
+function parseManifest(bytes: Uint8Array): DatasetManifest | null {
+  try {
+    const parsed = DatasetManifest.safeParse(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null;
+  }
+}
