@@ -56,15 +56,17 @@ const takeFolder = async (disk: Disk, folder: string): Promise<DiskLock> => {
   }
 };
 
+/** All folders above are synced at each opening: a process that was killed may have made them without. */
 const makeDurableFolder = async (disk: Disk, folder: string): Promise<void> => {
-  const above: string[] = [];
-  for (let path = folder; path !== "." && path !== "/"; path = parentOf(path)) {
-    const parent = parentOf(path);
-    if (parent === path || (await disk.list(parent)).includes(path.slice(path.lastIndexOf("/") + 1))) break;
-    above.push(parent);
-  }
   await disk.makeFolder(folder);
-  for (const parent of above.reverse()) await disk.syncFolder(parent);
+  for (let path = folder; path !== parentOf(path); path = parentOf(path)) {
+    try {
+      await disk.syncFolder(parentOf(path));
+    } catch (error) {
+      // A folder above that we may not read is not one that we made.
+      if (!(error instanceof DiskError && error.kind === "denied")) throw error;
+    }
+  }
 };
 
 /** Written once, so that a later Weft with another format is not read as this one. */
