@@ -1,0 +1,167 @@
+import { type LedgerEvent, type LedgerRecord, shortKey } from "@weft/protocol";
+import { describe, expect, it } from "vitest";
+import { ada, bob, coordinator, manifest, spec, story } from "../../test/story.ts";
+import { canonicalBytes } from "../canonical.ts";
+import { sha256 } from "../hash.ts";
+import { ledgerOnly } from "./live.ts";
+import { createRunProjection } from "./run-projection.ts";
+
+/** Records as a projection needs them; hashing 100,000 of them is the chain's business. */
+const recordsOf = (events: readonly LedgerEvent[]): LedgerRecord[] =>
+  events.map((event, seq) => ({ seq, atMs: 1_000 + seq, event, hash: seq.toString(16).padStart(64, "0"), signature: null }));
+const live = ledgerOnly(manifest, 5_000);
+const projectionOf = (events: readonly LedgerEvent[]) => {
+  const projection = createRunProjection();
+  for (const record of recordsOf(events)) projection.apply(record);
+  return projection;
+};
+
+describe("a run's projection", () => {
+  it("says what the ledger says of the run, its curves, its cloth and its people", () => {
+    const records = recordsOf(story(8));
+    const detail = projectionOf(story(8)).detail(live);
+    expect(detail).toMatchObject({
+      run: "digits",
+      name: "Digits",
+      phase: "running",
+      model: "mlp",
+      version: 8,
+      versions: 100_000,
+      settled: 16,
+      volunteersNow: 2,
+      volunteersEver: 2,
+      rejectedByCode: { "not-finite": 1 },
+      dataset: { samples: 1_797, license: "CC-BY-4.0" },
+      ledger: { seq: records.length - 1, head: records.at(-1)?.hash, coordinator: coordinator.publicKey },
+    });
+    expect(detail.versionPoints.at(-1)).toMatchObject({ version: 8, lossMean: 0.125, samplesSeen: 128, bytesIn: 2 * 9_640, norm: 0.25 });
+    expect(detail.evaluations.map(({ version }) => version)).toEqual([2, 4, 6, 8]);
+    expect(detail.spark).toEqual([0.5, 0.5, 0.5, 0.5]);
+    expect(detail.cloth.at(-1)).toEqual({ version: 8, shares: [0, 1].map((volunteer) => ({ volunteer, samples: 8 })) });
+    expect(detail.volunteers).toMatchObject([
+      { volunteer: ada.publicKey, name: "Ada", leasesSettled: 8, samples: 64, expired: 8, rejected: 0, leasesOpen: 0, stalenessMax: 0 },
+      { volunteer: bob.publicKey, name: null, leasesSettled: 8, samples: 64, expired: 0, rejected: 1, leasesOpen: 0 },
+    ]);
+    expect(detail.rejections).toMatchObject([{ code: "not-finite", volunteer: bob.publicKey, lease: "7.1", detail: "NaN at 3" }]);
+    expect(detail.checkpoints.map(({ version, samplesSeen, accuracy }) => [version, samplesSeen, accuracy])).toEqual([
+      [4, 64, 0.5],
+      [8, 128, 0.5],
+    ]);
+    expect(detail.newestCheckpoint).toEqual(detail.checkpoints[1]);
+    expect(detail.specBlob).toEqual({ sha256: sha256(canonicalBytes(spec)), sizeBytes: canonicalBytes(spec).length });
+  });
+
+  it("writes its log in sentences", () => {
+    const { log } = projectionOf(story(8)).detail(live);
+    const texts = log.map(({ text }) => text);
+    expect(texts.slice(0, 3)).toEqual([
+      "Run digits created with 2,410 parameters",
+      "Ada joined with webgpu",
+      `${shortKey(bob.publicKey)} joined with webgpu`,
+    ]);
+    expect(texts).toContain("v2 published from 2 contributions, loss 0.500");
+    expect(texts).toContain("v2 evaluated: held-out loss 0.667, accuracy 50.0 %");
+    expect(texts).toContain(`Refused ${shortKey(bob.publicKey)} on lease 7.1: not-finite`);
+    expect(texts).toContain("Lease 0.1 of Ada expired and can be given again");
+    expect(texts.at(-1)).toBe("Checkpoint of v8 written");
+  });
+
+  it("is the same whether it is read after every record or only at the end", () => {
+    const events = story(40);
+    const often = createRunProjection();
+    for (const record of recordsOf(events)) {
+      often.apply(record);
+      often.detail(live);
+    }
+    expect(often.detail(live)).toEqual(projectionOf(events).detail(live));
+    expect(often.summary(live)).toEqual(projectionOf(events).summary(live));
+  });
+
+  it("gives lists that later records do not change", () => {
+    const projection = createRunProjection();
+    const records = recordsOf(story(3));
+    for (const record of records.slice(0, -6)) projection.apply(record);
+    const before = projection.detail(live);
+    const copy = structuredClone(before);
+    for (const record of records.slice(-6)) projection.apply(record);
+    expect(before).toEqual(copy);
+  });
+
+  it("shows the open round's leases as they are waiting, out and in, with live progress over the ledger's word", () => {
+    const events = story(1);
+    const upTo = (type: LedgerEvent["type"]) => events.slice(0, events.findIndex((event) => event.type === type) + 1);
+    const overlay = {
+      ...live,
+      reason: "Two to go.",
+      progress: (lease: string, attempt: number) => (lease === "0.1" && attempt === 1 ? 0.4 : 0),
+    };
+    const { round, spans } = projectionOf(upTo("contribution-admitted")).detail(overlay);
+    expect(round).toMatchObject({ version: 1, phase: "collecting", samplesIn: 8, samplesWanted: 16, reason: "Two to go." });
+    expect(round.leases).toMatchObject([
+      { lease: "0.0", state: "in", volunteer: ada.publicKey, progress: 1 },
+      { lease: "0.1", state: "out", volunteer: ada.publicKey, progress: 0.4, deadlineAtMs: 10_000 },
+    ]);
+    expect(spans.map(({ end }) => end)).toEqual(["admitted", null]);
+    const afterExpiry = projectionOf(upTo("assignment-ended")).detail(overlay);
+    expect(afterExpiry.round.leases[1]).toMatchObject({ state: "waiting", volunteer: null, progress: 0 });
+    expect(afterExpiry.spans.map(({ end }) => end)).toEqual(["admitted", "expired"]);
+    expect(projectionOf(events.slice(0, -1)).detail(overlay).round.phase).toBe("closing");
+    expect(projectionOf(events).detail(overlay).round).toMatchObject({ version: 2, phase: "waiting", samplesIn: 0 });
+  });
+
+  it("lets the coordinator say who is connected and how fast", () => {
+    const overlay = { ...live, presence: new Set([ada.publicKey]), samplesPerSecond: (id: string) => (id === ada.publicKey ? 12 : null) };
+    const { volunteers, volunteersNow } = projectionOf(story(1)).detail(overlay);
+    expect(volunteersNow).toBe(1);
+    expect(volunteers.map(({ present, samplesPerSecond }) => [present, samplesPerSecond])).toEqual([
+      [true, 12],
+      [false, null],
+    ]);
+  });
+
+  it("stays bounded over a long run, keeps its first and newest point, and counts exactly", () => {
+    const { versionPoints, evaluations, cloth, log, spans, rejections, rejectedByCode, settled, spark } = projectionOf(story(9_000)).detail(
+      live,
+    );
+    expect(versionPoints.length).toBeLessThanOrEqual(2_000);
+    expect(versionPoints.length).toBeGreaterThan(900);
+    expect([versionPoints[0]?.version, versionPoints.at(-1)?.version]).toEqual([1, 9_000]);
+    expect(versionPoints.every((point, index) => index === 0 || point.version > (versionPoints[index - 1]?.version ?? 0))).toBe(true);
+    expect(evaluations.length).toBeLessThanOrEqual(2_000);
+    expect(cloth.map(({ version }) => version)).toEqual(Array.from({ length: 400 }, (_, index) => 8_601 + index));
+    expect([log.length, spans.length, rejections.length, spark.length]).toEqual([200, 400, 200, 40]);
+    expect(rejectedByCode).toEqual({ "not-finite": 1_125 });
+    expect(settled).toBe(18_000);
+  });
+
+  it("forgets strangers who joined, did nothing and left, but counts them", () => {
+    const key = (n: number): string => n.toString(16).padStart(64, "0");
+    const strangers = Array.from({ length: 50 }, (_, n): LedgerEvent[] => [
+      { type: "volunteer-joined", volunteer: key(n), name: null, device: { backend: "cpu", description: "", software: false } },
+      { type: "volunteer-left", volunteer: key(n), reason: "goodbye" },
+    ]).flat();
+    const detail = projectionOf([...story(1), ...strangers]).detail(live);
+    expect([detail.volunteers.length, detail.volunteersEver]).toEqual([2, 52]);
+  });
+
+  it("follows pause, resume, block, stop and finish", () => {
+    const by = "admin";
+    const phases = (events: LedgerEvent[]) => projectionOf([...story(1), ...events]).summary(live).phase;
+    expect(phases([{ type: "run-paused", by }])).toBe("paused");
+    expect(
+      phases([
+        { type: "run-paused", by },
+        { type: "run-resumed", by },
+      ]),
+    ).toBe("running");
+    expect(phases([{ type: "run-stopped", by }])).toBe("stopped");
+    expect(phases([{ type: "run-finished", version: 1 }])).toBe("finished");
+    const blocked = projectionOf([...story(1), { type: "volunteer-blocked", volunteer: bob.publicKey, by }]).detail(live);
+    expect(blocked.volunteers.map((volunteer) => volunteer.blocked)).toEqual([false, true]);
+  });
+
+  it("refuses to begin with anything but run-created", () => {
+    expect(() => projectionOf(story(1).slice(1))).toThrow("run-created");
+    expect(() => createRunProjection().summary(live)).toThrow("run-created");
+  });
+});
