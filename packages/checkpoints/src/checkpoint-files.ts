@@ -1,0 +1,38 @@
+// What a checkpoint is made of: the facts that go in, and the only file names that come out. Knows no coordinator and no storage.
+import type { DatasetManifest, RunSpec, Sha256, VolunteerId } from "@weft/protocol";
+import type { ParameterLayout } from "@weft/tensors";
+
+/** One version of a run, with everything that its files tell. */
+export interface CheckpointFiles {
+  readonly run: string;
+  readonly version: number;
+  readonly spec: RunSpec;
+  readonly manifest: DatasetManifest;
+  /** Flat, in the layout's order. */
+  readonly weights: Float32Array;
+  /** SHA-256 of the weights' blob, as the ledger has it. */
+  readonly weightsSha256: Sha256;
+  readonly layout: ParameterLayout;
+  /** Evaluations on held-out data, oldest first. */
+  readonly metrics: readonly { readonly version: number; readonly lossMean: number; readonly accuracy: number | null }[];
+  readonly contributors: readonly { readonly name: string; readonly samples: number }[];
+  readonly ledger: { readonly seq: number; readonly head: Sha256; readonly coordinator: VolunteerId };
+}
+
+/** Every file a checkpoint may hold, in the order of the archive; tokeniser files only where the data is text. */
+export const CHECKPOINT_FILES = [
+  "README.md",
+  "LICENSE",
+  "ATTRIBUTION.md",
+  "config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "train_config.json",
+  "model.safetensors",
+] as const;
+export type CheckpointFile = (typeof CHECKPOINT_FILES)[number];
+
+export const isCheckpointFile = (name: string): name is CheckpointFile => (CHECKPOINT_FILES as readonly string[]).includes(name);
+
+/** The folder inside the archive, and the archive's name without `.zip`: `digits-v000120`. */
+export const checkpointFolder = (run: string, version: number): string => `${run}-v${String(version).padStart(6, "0")}`;
