@@ -1,0 +1,11 @@
+export { MAX_UNPACKED_BYTES, type NamedBytes } from "./bytes.ts";
+export { type DatasetCatalog, datasetCatalog, type ManifestFiles, type ShardStore } from "./catalog.ts";
+export { EMBEDDED_IDS, type EmbeddedId, embeddedDataset, type ReadEmbedded } from "./embedded.ts";
+export { DatasetFault } from "./fault.ts";
+export { type FetchBytes, type FetchProgress, fetchDataset, RECIPES, type Recipe } from "./fetch.ts";
+export { type CsvOptions, type FractionSplit, type IdxOptions, type IdxPair, importCsv, importIdx, SPLIT_SEED } from "./import-images.ts";
+export { importJsonl, importText, type TextOptions } from "./import-text.ts";
+export { CACHE_BYTES, type DatasetReader, datasetReader, evenlySpread, type ShardSource, type Split, windowPopulation } from "./reader.ts";
+export { type About, type ImportedDataset, MAX_SHARD_BYTES } from "./shards.ts";
+export { alphabetOf, decodeTokens, encodeText, keepKnown, normalizeText } from "./text.ts";
+export { type AssignedData, type DrawSample, volunteerData } from "./volunteer-data.ts";
