@@ -1,0 +1,6 @@
+export * from "./fake-network.ts";
+export * from "./fixtures.ts";
+export * from "./scripted-volunteer.ts";
+export * from "./test-coordinator.ts";
+export * from "./train.ts";
+export * from "./virtual-clock.ts";
