@@ -37,7 +37,7 @@ function frontMatter({ run, spec, manifest }: CheckpointFiles): string {
     "datasets:",
     `- ${yamlText(manifest.id)}`,
     "metrics:",
-    `- ${gpt ? "cross_entropy" : "accuracy"}`,
+    `- ${gpt ? "perplexity" : "accuracy"}`,
     `model_name: ${yamlText(run)}`,
   ];
   return `---\n${lines.join("\n")}\n---`;
@@ -49,14 +49,16 @@ function thinned<T>(all: readonly T[], most: number): T[] {
   return Array.from({ length: most }, (_, index) => all[Math.round((index * (all.length - 1)) / (most - 1))] as T);
 }
 
-function evaluations({ metrics }: CheckpointFiles): string {
+function evaluations({ metrics, spec }: CheckpointFiles): string {
   if (metrics.length === 0) return "This version was not evaluated.";
   const rows = thinned(metrics, MAX_EVALUATIONS_SHOWN).map(({ version, lossMean, accuracy }) => [
     String(version),
     lossMean.toFixed(4),
+    ...(spec.model.kind === "gpt" ? [Math.exp(lossMean).toFixed(3)] : []),
     accuracy === null ? "" : `${(100 * accuracy).toFixed(2)} %`,
   ]);
-  return `Measured by the coordinator on held-out data.\n\n${table(["version", "loss", "right"], rows)}`;
+  const head = ["version", "loss", ...(spec.model.kind === "gpt" ? ["perplexity"] : []), "right"];
+  return `Measured by the coordinator on held-out data.\n\n${table(head, rows)}`;
 }
 
 function contributors(input: CheckpointFiles): string {

@@ -1,0 +1,122 @@
+// Small whole inputs for the tests of this package: one per kind of model.
+import type { DatasetManifest, ModelSpec, RunSpec } from "@weft/protocol";
+import { layoutOf, type ParameterLayout, randomStream } from "@weft/tensors";
+import type { CheckpointFiles } from "../checkpoint-files.ts";
+
+const sha = (digit: string): string => digit.repeat(64);
+
+export const MLP = { kind: "mlp", inputs: 4, hidden: [3], classes: 2 } as const;
+export const CNN = {
+  kind: "cnn",
+  height: 8,
+  width: 8,
+  inChannels: 1,
+  channels: [2, 3],
+  kernel: 3,
+  hidden: 5,
+  classes: 2,
+} as unknown as ModelSpec;
+export const GPT = { kind: "gpt", vocabulary: 6, context: 8, layers: 1, heads: 2, width: 4, bias: false, gelu: "exact" } as const;
+export const ALPHABET = ["\n", " ", '"', "0", "1", "é"];
+
+const gptLayout = (bias: boolean): ParameterLayout => {
+  const pair = (name: string, shape: number[]) => [
+    { name: `transformer.${name}.weight`, shape },
+    ...(bias ? [{ name: `transformer.${name}.bias`, shape: [shape.at(-1) as number] }] : []),
+  ];
+  return layoutOf([
+    { name: "transformer.wte.weight", shape: [6, 4] },
+    { name: "transformer.wpe.weight", shape: [8, 4] },
+    ...pair("h.0.ln_1", [4]),
+    ...pair("h.0.attn.c_attn", [4, 12]),
+    ...pair("h.0.attn.c_proj", [4, 4]),
+    ...pair("h.0.ln_2", [4]),
+    ...pair("h.0.mlp.c_fc", [4, 16]),
+    ...pair("h.0.mlp.c_proj", [16, 4]),
+    ...pair("ln_f", [4]),
+  ]);
+};
+const LAYOUTS = {
+  mlp: layoutOf([
+    { name: "fc1.weight", shape: [3, 4] },
+    { name: "fc1.bias", shape: [3] },
+    { name: "fc2.weight", shape: [2, 3] },
+    { name: "fc2.bias", shape: [2] },
+  ]),
+  cnn: layoutOf([
+    { name: "conv1.weight", shape: [2, 1, 3, 3] },
+    { name: "conv1.bias", shape: [2] },
+    { name: "conv2.weight", shape: [3, 2, 3, 3] },
+    { name: "conv2.bias", shape: [3] },
+    { name: "fc1.weight", shape: [5, 12] },
+    { name: "fc1.bias", shape: [5] },
+    { name: "fc2.weight", shape: [2, 5] },
+    { name: "fc2.bias", shape: [2] },
+  ]),
+};
+
+const manifestOf = (model: ModelSpec): DatasetManifest => ({
+  format: "weft-dataset/1",
+  id: model.kind === "gpt" ? "verses" : "marks",
+  name: "Marks & verses",
+  description: "Small <b>made</b> data",
+  source: "https://example.org/data",
+  license: "CC-BY-4.0",
+  attribution: "Collected by A. Person | 1998",
+  citation: "@misc{marks, title = {Marks}}\n```",
+  preprocessing: "Nothing",
+  files: [{ name: "marks.csv", sizeBytes: 10, sha256: sha("1") }],
+  form:
+    model.kind === "gpt"
+      ? { kind: "text", alphabet: ALPHABET }
+      : { kind: "images", height: 2, width: 2, channels: 1, classes: 2, labels: ["no", "yes"], scale: 16 },
+  train: [{ sha256: sha("2"), sizeBytes: 40, samples: 1437 }],
+  heldOut: [{ sha256: sha("3"), sizeBytes: 10, samples: 360 }],
+});
+
+const specOf = (model: ModelSpec): RunSpec => ({
+  format: "weft-run/1",
+  name: "Marks",
+  description: "Tells *yes* from no",
+  license: "Apache-2.0",
+  seed: 7,
+  dataset: "marks",
+  sampler: { kind: model.kind === "gpt" ? "random-window" : "epoch" },
+  model,
+  training: {
+    mode: "gradient",
+    versions: 240,
+    samplesPerVersion: 256,
+    microBatch: 32,
+    rule: { kind: "mean" },
+    optimizer: { kind: "sgd", learningRate: 0.1, momentum: 0.9, weightDecay: 0 },
+    schedule: { kind: "constant", warmupVersions: 0 },
+    codec: "int8",
+  },
+  round: { leaseMs: 3000, deadlineMs: 30_000, maxStaleness: 0 },
+  evaluation: { everyVersions: 10, samples: 360 },
+  checkpoints: { everyVersions: 60 },
+});
+
+export function example(model: ModelSpec = MLP as unknown as ModelSpec): CheckpointFiles {
+  const layout = model.kind === "gpt" ? gptLayout(model.bias) : LAYOUTS[model.kind];
+  const random = randomStream(3, 0);
+  return {
+    run: "marks",
+    version: 120,
+    spec: specOf(model),
+    manifest: manifestOf(model),
+    weights: Float32Array.from({ length: layout.size }, () => random.normal()),
+    weightsSha256: sha("4"),
+    layout,
+    metrics: [
+      { version: 60, lossMean: 0.75, accuracy: 0.5 },
+      { version: 120, lossMean: 0.25, accuracy: 0.9722 },
+    ],
+    contributors: [
+      { name: "Ada", samples: 20_000 },
+      { name: "b3e·91b0", samples: 10_720 },
+    ],
+    ledger: { seq: 512, head: sha("5"), coordinator: sha("6") },
+  };
+}
