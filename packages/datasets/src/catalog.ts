@@ -27,6 +27,9 @@ export interface DatasetCatalog {
   addEmbedded(readFile: ReadEmbedded): Promise<readonly string[]>;
 }
 
+/** Folder of the manifests inside a data folder; the shards are blobs of its storage. */
+export const DATASETS_FOLDER = "datasets";
+
 const MANIFEST_NAME = /^(.+)\.json$/;
 
 export const datasetCatalog = (files: ManifestFiles, blobs: ShardStore): DatasetCatalog => {

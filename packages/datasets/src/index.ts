@@ -1,5 +1,5 @@
 export { MAX_UNPACKED_BYTES, type NamedBytes } from "./bytes.ts";
-export { type DatasetCatalog, datasetCatalog, type ManifestFiles, type ShardStore } from "./catalog.ts";
+export { DATASETS_FOLDER, type DatasetCatalog, datasetCatalog, type ManifestFiles, type ShardStore } from "./catalog.ts";
 export { EMBEDDED_IDS, type EmbeddedId, embeddedDataset, type ReadEmbedded } from "./embedded.ts";
 export { DatasetFault } from "./fault.ts";
 export { type FetchBytes, type FetchProgress, fetchDataset, RECIPES, type Recipe } from "./fetch.ts";

@@ -1,0 +1,41 @@
+// The data sets in a data folder on this machine, without a coordinator. Adding takes the folder's lock; looking does not.
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { DATASETS_FOLDER, type DatasetCatalog, datasetCatalog, EMBEDDED_IDS, type ReadEmbedded } from "@weft/datasets";
+import { DatasetManifest } from "@weft/protocol";
+import { folderFiles, openFileStorage, StorageFault } from "@weft/storage";
+import { nodeDisk } from "@weft/storage/node";
+
+/** Runs `work` on the catalog of `folder`, which nobody else may have open. What was dropped at opening is said on standard error. */
+export const withCatalog = async <T>(folder: string, work: (catalog: DatasetCatalog) => Promise<T>): Promise<T> => {
+  const disk = nodeDisk();
+  const storage = await openFileStorage(disk, folder).catch((error: unknown) => {
+    if (error instanceof StorageFault && /is in use/.test(error.message))
+      throw new Error(
+        `${error.message} A running coordinator holds its data folder: stop it (Ctrl-C), add the data set, and start it again.`,
+      );
+    throw error;
+  });
+  for (const line of storage.recovered) process.stderr.write(`${line}\n`);
+  try {
+    return await work(datasetCatalog(folderFiles(disk, `${folder}/${DATASETS_FOLDER}`), storage.blobs));
+  } finally {
+    await storage.close();
+  }
+};
+
+export const readEmbedded: ReadEmbedded = async (path) => {
+  const root = import.meta.resolve("@weft/datasets/package.json");
+  return new Uint8Array(await readFile(fileURLToPath(new URL(`embedded/${path}`, root))));
+};
+
+/** Every data set that a run can name: those in the folder, and the embedded ones, which a coordinator adds at its first start. */
+export const listManifests = async (folder: string): Promise<readonly DatasetManifest[]> => {
+  const nothing = { put: () => Promise.reject(new Error("looking stores nothing")), get: async () => null };
+  const found = await datasetCatalog(folderFiles(nodeDisk(), `${folder}/${DATASETS_FOLDER}`), nothing).list();
+  const missing = EMBEDDED_IDS.filter((id) => !found.some((manifest) => manifest.id === id));
+  const embedded = await Promise.all(
+    missing.map(async (id) => DatasetManifest.parse(JSON.parse(new TextDecoder().decode(await readEmbedded(`${id}/manifest.json`))))),
+  );
+  return [...found, ...embedded].sort((one, other) => (one.id < other.id ? -1 : 1));
+};
