@@ -5,6 +5,10 @@ import { StartError } from "./start-error.ts";
 
 export type LogLevel = "silent" | "error" | "warn" | "info" | "debug";
 
+export interface LogTarget {
+  write(line: string): void;
+}
+
 export interface CoordinatorConfig {
   /** 0: any free port. */
   readonly port?: number;
@@ -20,6 +24,8 @@ export interface CoordinatorConfig {
   /** A software WebGPU adapter counts as a GPU; for tests. */
   readonly allowSoftwareGpu?: boolean;
   readonly logLevel?: LogLevel;
+  /** Where log lines (JSON, one each) go; standard error unless said. */
+  readonly logTo?: LogTarget;
   /** Shown to volunteers as the coordinator's name. */
   readonly name?: string;
   /** Make the two demonstration runs where there is no run. */
@@ -39,6 +45,7 @@ export interface Settings {
   readonly origins: readonly string[];
   readonly allowSoftwareGpu: boolean;
   readonly logLevel: LogLevel;
+  readonly logTo: LogTarget | null;
   readonly name: string;
   readonly demonstrations: boolean;
   readonly code: string;
@@ -77,6 +84,7 @@ export function settingsOf(config: CoordinatorConfig): Settings {
     origins: (config.origins ?? []).map(originOf),
     allowSoftwareGpu: config.allowSoftwareGpu ?? false,
     logLevel: config.logLevel ?? "info",
+    logTo: config.logTo ?? null,
     name: config.name ?? "Weft coordinator",
     demonstrations: config.demonstrations ?? true,
     code: config.code ?? "weft-0.1.0",

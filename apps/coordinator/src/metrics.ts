@@ -16,7 +16,12 @@ export function makeMetrics(coordinator: () => CoordinatorApi | null, lag: LoopL
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
   const requests = new Counter({ name: "weft_http_requests_total", help: "HTTP requests", labelNames: ["method", "status"], registers });
-  const refusals = new Counter({ name: "weft_http_refusals_total", help: "HTTP requests refused, by code", labelNames: ["code"], registers });
+  const refusals = new Counter({
+    name: "weft_http_refusals_total",
+    help: "HTTP requests refused, by code",
+    labelNames: ["code"],
+    registers,
+  });
   const errors = new Counter({ name: "weft_errors_total", help: "Unexpected errors, by place", labelNames: ["kind"], registers });
   new Gauge({
     name: "weft_event_loop_delay_seconds",

@@ -24,7 +24,10 @@ export interface Accounts {
   /** The admin whose session cookie stands in `cookie`, or null. */
   identify(cookie: string | null): Promise<AdminSession | null>;
   exchange(token: string): Promise<Result<SessionCookies>>;
-  choosePassword(cookie: string | null, choice: { readonly name: string; readonly email: string; readonly password: string }): Promise<Result<null>>;
+  choosePassword(
+    cookie: string | null,
+    choice: { readonly name: string; readonly email: string; readonly password: string },
+  ): Promise<Result<null>>;
   signIn(email: string, password: string): Promise<Result<SessionCookies>>;
   signOut(cookie: string | null): Promise<Result<SessionCookies>>;
   /** Called with the name of each session that ended here. */
@@ -54,7 +57,8 @@ export async function openAccounts(options: AccountsOptions): Promise<Accounts> 
     const [admin] = await internalAdapter.listUsers(1, 0, { field: "createdAt", direction: "asc" });
     return admin !== undefined && (await internalAdapter.findCredentialAccount(admin.id)) !== null;
   };
-  const sessionOf = (cookie: string | null) => (cookie === null ? Promise.resolve(null) : auth.api.getSession({ headers: headersOf(cookie) }));
+  const sessionOf = (cookie: string | null) =>
+    cookie === null ? Promise.resolve(null) : auth.api.getSession({ headers: headersOf(cookie) });
 
   return {
     passwordSet,
@@ -73,7 +77,10 @@ export async function openAccounts(options: AccountsOptions): Promise<Accounts> 
     },
     async exchange(token) {
       if (!tokens.redeem(token))
-        return refuse("bad-token", "This sign-in link was used already, or is older than 15 minutes. Restart the coordinator for a new one.");
+        return refuse(
+          "bad-token",
+          "This sign-in link was used already, or is older than 15 minutes. Restart the coordinator for a new one.",
+        );
       const response = await auth.api.startTokenSession({ asResponse: true });
       return ok({ cookies: response.headers.getSetCookie() });
     },
@@ -94,7 +101,9 @@ export async function openAccounts(options: AccountsOptions): Promise<Accounts> 
     },
     async signIn(email, password) {
       // The provisional address has no password until the admin chose an address, so it can never sign in.
-      const response = await auth.api.signInEmail({ body: { email, password }, asResponse: true }).catch((error: unknown) => messageOf(error));
+      const response = await auth.api
+        .signInEmail({ body: { email, password }, asResponse: true })
+        .catch((error: unknown) => messageOf(error));
       if (typeof response === "string" || !response.ok) return refuse("unauthorized", "E-mail address or password is wrong.");
       return ok({ cookies: response.headers.getSetCookie() });
     },

@@ -24,7 +24,8 @@ export const NO_STORE = { "cache-control": "no-store" } as const;
 
 export function answer(context: Context, result: Result<unknown>, headers: Readonly<Record<string, string>> = {}): Response {
   if (result.ok) return context.json({ ok: true, value: result.value }, 200, { ...NO_STORE, ...headers });
-  const after: Record<string, string> = result.retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(result.retryAfterMs / 1000)) };
+  const after: Record<string, string> =
+    result.retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(result.retryAfterMs / 1000)) };
   return context.json(result, ERROR_CODES[result.code].status as ContentfulStatusCode, { ...NO_STORE, ...after, ...headers });
 }
 

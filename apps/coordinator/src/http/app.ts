@@ -51,7 +51,8 @@ export function makeApp(app: AppContext): Hono {
   });
   hono.use(async (context, next) => {
     const host = context.req.header("host") ?? null;
-    if (!origins.hostAllowed(host)) stop("bad-origin", "This coordinator is not reached under that name. Start it with --host or --origin.");
+    if (!origins.hostAllowed(host))
+      stop("bad-origin", "This coordinator is not reached under that name. Start it with --host or --origin.");
     const origin = context.req.header("origin") ?? null;
     if (context.req.method === "GET" || context.req.method === "HEAD") return next();
     // Browsers name their page's origin on every such request; who names none must hold a key instead of a cookie.
@@ -59,7 +60,9 @@ export function makeApp(app: AppContext): Hono {
     if (foreign) stop("bad-origin", "This request must come from the coordinator's own pages.");
     return next();
   });
-  hono.use(bodyLimit({ maxSize: MAX_JSON_BODY_BYTES, onError: () => stop("too-large", `A body has at most ${MAX_JSON_BODY_BYTES} bytes.`) }));
+  hono.use(
+    bodyLimit({ maxSize: MAX_JSON_BODY_BYTES, onError: () => stop("too-large", `A body has at most ${MAX_JSON_BODY_BYTES} bytes.`) }),
+  );
 
   const gets: Readonly<Record<string, Handler>> = {
     "/api/health": (context) => answer(context, ok({ healthy: true })),

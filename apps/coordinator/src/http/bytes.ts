@@ -16,7 +16,13 @@ export interface Served {
   readonly sent: (bytes: number) => void;
 }
 
-function piecewise(blobs: BlobStore, sha256: string, start: number, end: number, sent: (bytes: number) => void): ReadableStream<Uint8Array> {
+function piecewise(
+  blobs: BlobStore,
+  sha256: string,
+  start: number,
+  end: number,
+  sent: (bytes: number) => void,
+): ReadableStream<Uint8Array> {
   let position = start;
   return new ReadableStream<Uint8Array>(
     {

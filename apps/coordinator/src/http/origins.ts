@@ -21,7 +21,11 @@ const parse = (text: string): URL | null => {
   }
 };
 
-export function originPolicy(options: { readonly host: string; readonly secure: boolean; readonly origins: readonly string[] }): OriginPolicy {
+export function originPolicy(options: {
+  readonly host: string;
+  readonly secure: boolean;
+  readonly origins: readonly string[];
+}): OriginPolicy {
   const further = new Set(options.origins);
   const furtherHosts = new Set(options.origins.map((origin) => new URL(origin).host));
   const strict = isLoopbackHost(options.host);

@@ -60,7 +60,10 @@ export async function indexSite(root: string): Promise<StaticSite> {
       file: path,
       sizeBytes: (await stat(path)).size,
       type: TYPES[extname(path).toLowerCase()] ?? "application/octet-stream",
-      etag: `"${createHash("sha256").update(await readFile(path)).digest("hex").slice(0, 32)}"`,
+      etag: `"${createHash("sha256")
+        .update(await readFile(path))
+        .digest("hex")
+        .slice(0, 32)}"`,
       immutable: name.startsWith("/assets/"),
       encoded,
     });

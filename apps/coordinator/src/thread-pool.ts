@@ -1,0 +1,105 @@
+// The coordinator's threads: one beside the disk, one for rounds and checkpoints, one for evaluation. Message ports join the latter two straight
+// to the first, so that weights and contributions never pass through the event loop.
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import type { Compute } from "@weft/coordinator";
+import { remoteStorage, type Storage } from "@weft/storage";
+import { type Caller, callsTo } from "./calls.ts";
+import { portLike, startThread, type Thread } from "./threads.ts";
+
+export interface ThreadPool {
+  readonly storage: Storage;
+  readonly compute: Compute;
+  /** Closes the storage, then ends the threads. */
+  close(): Promise<void>;
+}
+
+export interface ThreadPoolOptions {
+  readonly folder: string;
+  /** The storage thread ended without being told to: nothing can be promised any more. */
+  readonly onStorageLost: (error: Error) => void;
+  readonly log: (line: string) => void;
+}
+
+/** A thread that computes; one that died is started anew with the next call, and what it had in hand fails. */
+function computeThread(name: string, makePort: () => MessagePort, log: (line: string) => void) {
+  let running: { readonly thread: Thread; readonly caller: Caller } | null = null;
+  let closing = false;
+  const start = () => {
+    const storage = makePort();
+    const thread = startThread(name, { storage }, [storage]);
+    const caller = callsTo(thread.worker);
+    const mine = { thread, caller };
+    const ended = (why: string): void => {
+      if (running === mine) running = null;
+      caller.fail(new Error(`the ${name} thread ended: ${why}`));
+      if (!closing) log(`the ${name} thread ended: ${why}`);
+    };
+    thread.worker.on("error", (error) => ended(error.message));
+    thread.worker.on("exit", (code) => ended(`exit code ${code}`));
+    // A failure to get ready is told to each caller.
+    thread.ready.catch(() => undefined);
+    running = mine;
+    return mine;
+  };
+  return {
+    async call(method: string, ...args: readonly unknown[]): Promise<unknown> {
+      if (closing) throw new Error("the coordinator is stopping");
+      const { thread, caller } = running ?? start();
+      await thread.ready;
+      return caller.call(method, ...args);
+    },
+    async close(): Promise<void> {
+      closing = true;
+      await running?.thread.worker.terminate();
+    },
+  };
+}
+
+/** Rejects with the storage's own fault where the folder cannot be used. */
+export async function openThreadPool({ folder, onStorageLost, log }: ThreadPoolOptions): Promise<ThreadPool> {
+  const disk = startThread("storage-worker", { folder });
+  let closing = false;
+  const lost = (why: string): void => {
+    if (!closing) onStorageLost(new Error(`the storage thread ended: ${why}`));
+  };
+  try {
+    await disk.ready;
+  } catch (error) {
+    closing = true;
+    await disk.worker.terminate();
+    throw error;
+  }
+  disk.worker.on("error", (error) => lost(error.message));
+  disk.worker.on("exit", (code) => lost(`exit code ${code}`));
+  const makePort = (): MessagePort => {
+    const { port1, port2 } = new MessageChannel();
+    disk.worker.postMessage({ port: port1 }, [port1]);
+    return port2;
+  };
+  const storage = await remoteStorage(portLike(makePort())).catch(async (error: unknown) => {
+    closing = true;
+    await disk.worker.terminate();
+    throw error;
+  });
+  const rounds = computeThread("compute-worker", makePort, log);
+  const evaluations = computeThread("evaluation-worker", makePort, log);
+  return {
+    storage,
+    compute: {
+      initialWeights: (...args) => rounds.call("initialWeights", ...args) as ReturnType<Compute["initialWeights"]>,
+      inspect: (...args) => rounds.call("inspect", ...args) as ReturnType<Compute["inspect"]>,
+      closeRound: (...args) => rounds.call("closeRound", ...args) as ReturnType<Compute["closeRound"]>,
+      checkpoint: (...args) => rounds.call("checkpoint", ...args) as ReturnType<Compute["checkpoint"]>,
+      evaluate: (...args) => evaluations.call("evaluate", ...args) as ReturnType<Compute["evaluate"]>,
+    },
+    async close() {
+      closing = true;
+      await Promise.all([rounds.close(), evaluations.close()]);
+      try {
+        await storage.close();
+      } finally {
+        await disk.worker.terminate();
+      }
+    },
+  };
+}

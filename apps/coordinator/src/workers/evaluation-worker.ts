@@ -1,0 +1,58 @@
+// The thread that evaluates versions on held-out data, on the engine's WASM or CPU backend. Reads weights and shards straight through the storage worker.
+import { createRequire } from "node:module";
+import { dirname, join, sep } from "node:path";
+import { type MessagePort, parentPort } from "node:worker_threads";
+import { createEngine, type Engine } from "@weft/engine";
+import type { BlobRef, DatasetManifest, Evaluation, RunSpec } from "@weft/protocol";
+import { remoteStorage } from "@weft/storage";
+import { f32FromBytes } from "@weft/tensors";
+import { answerCalls } from "../calls.ts";
+import { portLike } from "../threads.ts";
+import { type HeldOut, heldOutSamples, scoreHeldOut } from "./held-out.ts";
+import { runWorker } from "./run-worker.ts";
+
+/** Data sets whose shards stay in memory between evaluations. */
+const HELD_OUT_KEPT = 4;
+
+const wasmFolder = (): string =>
+  `${join(dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm/package.json")), "dist")}${sep}`;
+
+await runWorker<{ readonly storage: MessagePort }>(async ({ storage: port }) => {
+  const storage = await remoteStorage(portLike(port));
+  let engine: Promise<Engine> | null = null;
+  const heldOut = new Map<string, HeldOut>();
+  const readBlob = async (sha256: string): Promise<Uint8Array> => {
+    const bytes = await storage.blobs.get(sha256);
+    if (bytes === null) throw new Error(`the blob ${sha256} is not stored`);
+    return bytes;
+  };
+  const samplesOf = (spec: RunSpec, manifest: DatasetManifest): HeldOut => {
+    const key = JSON.stringify([manifest.heldOut, spec.model, spec.evaluation.samples]);
+    const known = heldOut.get(key) ?? heldOutSamples(spec, manifest, { get: readBlob });
+    heldOut.delete(key);
+    heldOut.set(key, known);
+    for (const oldest of heldOut.keys()) {
+      if (heldOut.size <= HELD_OUT_KEPT) break;
+      heldOut.delete(oldest);
+    }
+    return known;
+  };
+  const evaluate = async (spec: RunSpec, manifest: DatasetManifest, weights: BlobRef): Promise<Evaluation> => {
+    // Made with the first evaluation: a coordinator without runs needs no TensorFlow.js in memory.
+    engine ??= createEngine({ preference: "auto", allowSoftwareGpu: false, wasmPaths: wasmFolder() });
+    const ready = await engine;
+    await ready.load(spec.model, spec.training.microBatch);
+    await ready.setWeights(f32FromBytes(await readBlob(weights.sha256)));
+    return scoreHeldOut(ready, spec, samplesOf(spec, manifest));
+  };
+  // The engine takes one call after another.
+  let last: Promise<unknown> = Promise.resolve();
+  if (parentPort === null) return;
+  answerCalls(parentPort, {
+    evaluate(spec: RunSpec, manifest: DatasetManifest, weights: BlobRef) {
+      const mine = last.then(() => evaluate(spec, manifest, weights));
+      last = mine.catch(() => undefined);
+      return mine;
+    },
+  });
+});
