@@ -171,8 +171,11 @@ export function onJobFailed(turn: Turn, { key, fault }: Extract<Input, { kind: "
 export function advanceDeadlines(turn: Turn): void {
   for (const job of turn.state.jobs)
     if (needsDevice(job) && turn.now >= job.deadlineAtMs) {
-      noteRefusal(turn, "lease-expired", `Lease ${job.assignment.lease} was not done by its deadline.`);
+      const message = `Lease ${job.assignment.lease} was not done by its deadline.`;
+      noteRefusal(turn, "lease-expired", message);
       dropJob(turn, job.key, true);
+      // Without a wait, leases that are overdue when they come would be asked for in a circle.
+      waitAfterFault(turn, message, "lease-expired");
     }
 }
 

@@ -17,7 +17,7 @@ export function onLink(turn: Turn, input: LinkInput): void {
       onChallenge(turn, input.protocol);
       return;
     case "disconnected":
-      backOff(turn);
+      if (turn.state.link.kind === "opening" || turn.state.link.kind === "ready") backOff(turn);
       return;
     case "welcome":
       onWelcome(turn, input.reply);
