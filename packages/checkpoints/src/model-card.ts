@@ -15,6 +15,7 @@ const HUB_LICENSES = new Set(
     "mpl-2.0 ncsa odbl ofl-1.1 osl-3.0 postgresql unlicense zlib"
   ).split(" "),
 );
+const KIND = { mlp: "A network of dense layers", cnn: "A convolutional network", gpt: "A GPT-2" } as const;
 const MAX_EVALUATIONS_SHOWN = 12;
 const MAX_CONTRIBUTORS_SHOWN = 200;
 
@@ -75,13 +76,20 @@ export function modelCard(input: CheckpointFiles): string {
     frontMatter(input),
     `# ${plain(spec.name)}, version ${version}`,
     plain(spec.description),
-    `A ${spec.model.kind} of ${grouped(input.layout.size)} parameters, trained from nothing with Weft: volunteers lent the GPUs behind their browser tabs. Version ${grouped(version)} of ${grouped(spec.training.versions)}; each version averages the gradients of ${grouped(spec.training.samplesPerVersion)} samples. The run is called \`${run}\`.`,
+    `${KIND[spec.model.kind]} of ${grouped(input.layout.size)} parameters, trained from nothing with Weft: volunteers lent the GPUs behind their browser tabs. Version ${grouped(version)} of ${grouped(spec.training.versions)}; each version averages the gradients of ${grouped(spec.training.samplesPerVersion)} samples. The run is called \`${run}\`.`,
     "## Load it",
+    "In the unpacked folder:",
     fenced(loadingCode(spec, manifest), "python"),
     "## How good it is",
     evaluations(input),
     "## Data",
-    `${plain(manifest.name)}: ${plain(manifest.description)} Licence: ${licenceLine(manifest.license)}. ${plain(manifest.attribution)} Training used ${grouped(totalSamples(manifest.train))} ${manifest.form.kind === "text" ? "tokens" : "samples"}. The required credit and citation stand in ATTRIBUTION.md.`,
+    `Trained on ${plain(manifest.name)}, ${grouped(totalSamples(manifest.train))} ${manifest.form.kind === "text" ? "tokens" : "samples"}.`,
+    [
+      `- What it is: ${plain(manifest.description)}`,
+      `- Licence: ${licenceLine(manifest.license)}`,
+      `- Credit: ${plain(manifest.attribution)}`,
+      "- Citation, source and changes: ATTRIBUTION.md",
+    ].join("\n"),
     "## Who trained it",
     contributors(input),
     "## Licence of the weights",
