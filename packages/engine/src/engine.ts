@@ -16,9 +16,11 @@ export interface Engine {
   readonly device: DeviceInfo;
   /** Resolves with a sentence when the GPU is lost: the engine is then of no use, another one may be made. Never, for wasm and cpu. */
   readonly lost: Promise<string>;
-  /** Compares fixed gradients with stored ones; at most 2 s on a software adapter. Leaves the loaded model alone. */
+  /** Compares fixed gradients with stored ones: of an mlp, which every device must get right, and of the loaded model's kind. The other
+   *  kinds are tested when the first model of theirs is loaded, so that nobody waits for shaders that are not needed. */
   selfTest(): Promise<SelfTestResult>;
-  /** Prepares for batches of exactly `microBatch` rows and compiles what they need. Idempotent for the same model and size. */
+  /** Prepares for batches of exactly `microBatch` rows and compiles what they need. Idempotent for the same model and size.
+   *  Throws EngineUnfitError where the device computes models of this kind wrongly. */
   load(model: ModelSpec, microBatch: number): Promise<void>;
   setWeights(flat: Float32Array): Promise<void>;
   /** Sums of loss and gradient over the rows with weight 1. */
@@ -55,5 +57,13 @@ export class EngineUnavailableError extends Error {
     super(message);
     this.name = "EngineUnavailableError";
     this.code = code;
+  }
+}
+
+/** The device gives wrong numbers; `message` names the model and the parameter. */
+export class EngineUnfitError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "EngineUnfitError";
   }
 }

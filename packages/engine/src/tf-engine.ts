@@ -5,7 +5,7 @@ import type { DeviceInfo, ModelSpec } from "@weft/protocol";
 import type { Batch, EvaluationResult, StepResult } from "@weft/tensors";
 import type { Backend } from "./backend.ts";
 import { Computation } from "./computation.ts";
-import type { Engine, SelfTestResult } from "./engine.ts";
+import { type Engine, EngineUnfitError, type SelfTestResult } from "./engine.ts";
 import { openCpu } from "./host-backends.ts";
 import { runSelfTest } from "./self-test.ts";
 
@@ -14,6 +14,8 @@ export class TfEngine implements Engine {
   readonly #chosen: Backend;
   #inUse: Backend;
   #loaded: Computation | null = null;
+  /** Backend and kind of model whose gradients have been found right. */
+  readonly #trusted = new Set<string>();
 
   constructor(chosen: Backend) {
     // Without it TensorFlow.js prints advice about Node and checks every result in debug mode.
@@ -28,7 +30,8 @@ export class TfEngine implements Engine {
   }
 
   selfTest(): Promise<SelfTestResult> {
-    return runSelfTest(this.#chosen);
+    const kind = this.#loaded?.model.kind ?? "mlp";
+    return this.#test(this.#inUse, kind === "mlp" ? ["mlp"] : ["mlp", kind]);
   }
 
   async load(model: ModelSpec, microBatch: number): Promise<void> {
@@ -36,9 +39,18 @@ export class TfEngine implements Engine {
     this.#loaded?.dispose();
     this.#loaded = null;
     this.#inUse = this.#chosen.trains(model.kind) ? this.#chosen : await openCpu();
+    if (!this.#trusted.has(trustOf(this.#inUse, model.kind))) {
+      const result = await this.#test(this.#inUse, [model.kind]);
+      if (!result.passed) throw new EngineUnfitError(result.detail);
+    }
     const computation = new Computation(this.#inUse, model, microBatch);
+    try {
+      await computation.prepare(emptyBatch(model, microBatch));
+    } catch (error) {
+      computation.dispose();
+      throw error;
+    }
     this.#loaded = computation;
-    await computation.prepare(emptyBatch(model, microBatch));
   }
 
   async setWeights(flat: Float32Array): Promise<void> {
@@ -64,11 +76,19 @@ export class TfEngine implements Engine {
     this.#chosen.dispose();
   }
 
+  async #test(backend: Backend, kinds: readonly ModelSpec["kind"][]): Promise<SelfTestResult> {
+    const result = await runSelfTest(backend, kinds);
+    if (result.passed) for (const kind of kinds) this.#trusted.add(trustOf(backend, kind));
+    return result;
+  }
+
   #computation(): Computation {
     if (this.#loaded === null) throw new Error("No model is loaded");
     return this.#loaded;
   }
 }
+
+const trustOf = (backend: Backend, kind: ModelSpec["kind"]): string => `${backend.info.backend} ${kind}`;
 
 const sameModel = (a: ModelSpec, b: ModelSpec): boolean => JSON.stringify(a) === JSON.stringify(b);
 

@@ -40,7 +40,7 @@ function product(
   bias: tf.Tensor | undefined,
   activation: "relu" | undefined,
 ): tf.Tensor2D {
-  const y = tf.matMul(x, weight, false, transposeB);
-  const sum = bias === undefined ? y : (tf.add(y, bias) as tf.Tensor2D);
-  return activation === "relu" ? tf.relu(sum) : sum;
+  const y: tf.Tensor = tf.matMul(x, weight, false, transposeB);
+  const sum = bias === undefined ? y : tf.add(y, bias);
+  return (activation === "relu" ? tf.relu(sum) : sum) as tf.Tensor2D;
 }

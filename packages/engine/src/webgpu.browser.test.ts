@@ -1,0 +1,89 @@
+// The engine on WebGPU in a real browser, held against the f64 reference. A missing adapter fails: nothing here is skipped.
+import * as tf from "@tensorflow/tfjs-core";
+import { initialWeights, probeBatch, probeWeights } from "@weft/models";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { relativeError, SMALL_MODELS } from "../../models/test/cases.ts";
+import { reference } from "../../models/test/reference-models.ts";
+import { createEngine, type Engine } from "./index.ts";
+
+describe("the engine on WebGPU", () => {
+  let engine: Engine;
+  beforeAll(async () => {
+    expect(navigator.gpu, "this browser has no WebGPU: see the flags in vite.config.ts").toBeDefined();
+    expect(await navigator.gpu.requestAdapter(), "WebGPU gave no adapter: see the flags in vite.config.ts").not.toBeNull();
+    engine = await createEngine({ preference: "webgpu", allowSoftwareGpu: true });
+  });
+  afterAll(() => engine.dispose());
+
+  it("passes its self-test within 2 s, pipelines compiled anew, on TensorFlow.js's webgpu backend", async () => {
+    const startedMs = performance.now();
+    const result = await engine.selfTest();
+    const elapsedMs = performance.now() - startedMs;
+    console.log(
+      `self-test ${elapsedMs.toFixed(0)} ms, relative error ${result.relativeError.toExponential(1)}: ${engine.device.description}`,
+    );
+    expect(result).toMatchObject({ passed: true });
+    expect(result.relativeError).toBeLessThan(1e-5);
+    expect(tf.getBackend()).toBe("webgpu");
+    expect(engine.device.backend).toBe("webgpu");
+  });
+
+  for (const [name, model] of Object.entries(SMALL_MODELS)) {
+    it(`${name}: loss, gradient and logits agree with the f64 reference to 1e-5, padding left out`, async () => {
+      const weights = probeWeights(model, 11);
+      const batch = probeBatch(model, 5, 3, 12);
+      const expected = reference(model, weights, batch);
+      await engine.load(model, batch.rows);
+      await engine.setWeights(weights);
+      const { lossSum, gradientSum } = await engine.step(batch);
+      expect(relativeError([lossSum], [expected.lossSum])).toBeLessThan(1e-5);
+      expect(relativeError(gradientSum, expected.gradientSum)).toBeLessThan(1e-5);
+      const logits = await engine.logits(batch.inputs, batch.rows);
+      expect(relativeError(logits.slice(0, expected.logits.length), expected.logits)).toBeLessThan(1e-5);
+      expect(engine.device.backend).toBe("webgpu");
+      expect(tf.getBackend()).toBe("webgpu");
+    });
+
+    it(`${name}: fifty steps hold no more tensors and no more bytes of the GPU than five`, async () => {
+      const batch = probeBatch(model, 4, 3, 32);
+      await engine.load(model, batch.rows);
+      const run = async (steps: number) => {
+        for (let step = 0; step < steps; step++) {
+          await engine.setWeights(initialWeights(model, step));
+          await engine.step(batch);
+        }
+        const { numTensors } = tf.memory();
+        const { numBytesInGPU, numBytesAllocatedInGPU } = tf.backend().memory() as {
+          numBytesInGPU?: number;
+          numBytesAllocatedInGPU?: number;
+        };
+        return { numTensors, numBytesInGPU, numBytesAllocatedInGPU };
+      };
+      const early = await run(5);
+      expect(early.numBytesAllocatedInGPU).toBeGreaterThan(0);
+      expect(await run(45)).toEqual(early);
+    });
+  }
+
+  it("computes the same again after new weights and back", async () => {
+    const model = SMALL_MODELS.gpt;
+    const batch = probeBatch(model, 4, 4, 72);
+    await engine.load(model, 4);
+    await engine.setWeights(probeWeights(model, 71));
+    const first = await engine.step(batch);
+    await engine.setWeights(probeWeights(model, 73));
+    const other = await engine.step(batch);
+    await engine.setWeights(probeWeights(model, 71));
+    expect(await engine.step(batch)).toEqual(first);
+    expect(relativeError(other.gradientSum, first.gradientSum)).toBeGreaterThan(0.01);
+  });
+});
+
+describe("a software adapter", () => {
+  it("counts as none unless it is allowed", async () => {
+    await expect(createEngine({ preference: "webgpu", allowSoftwareGpu: false })).rejects.toMatchObject({
+      code: "no-webgpu",
+      message: expect.stringContaining("software"),
+    });
+  });
+});
