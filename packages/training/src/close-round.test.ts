@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { OptimizerSpec, Result, RunSpec } from "@weft/protocol";
 import { codecNamed, norm, randomStream } from "@weft/tensors";
 import fc from "fast-check";
@@ -165,4 +166,20 @@ describe("a round", () => {
       { numRuns: 10 },
     );
   });
+});
+
+it("keeps its bits: weights and state after three rounds of each codec and optimiser never change, or old ledgers could not be recomputed", () => {
+  const hash = createHash("sha256");
+  for (const optimizer of [SGD, ADAMW]) {
+    let state: Uint8Array | null = null;
+    let weights = normals(SIZE, 1, 0.1);
+    for (const codec of ["f32", "f16", "int8"]) {
+      const contributions = [21, 22].map((seed) => contribution(normals(SIZE, seed), seed, codec));
+      const next: NextVersion = value(closeRound({ ...base(optimizer, 1), weights, optimizer: state }, contributions));
+      weights = next.weights;
+      state = next.optimizer;
+      hash.update(new Uint8Array(weights.buffer)).update(state);
+    }
+  }
+  expect(hash.digest("hex")).toMatchInlineSnapshot(`"d0ff1c302c40015ca53c41e1cc1fac19b424f63a44cc32faa5f509d334626f43"`);
 });
