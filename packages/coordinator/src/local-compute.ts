@@ -1,7 +1,8 @@
 // Compute over storage and pure functions, where it is called: in a test's process, or inside the application's worker threads.
 // Knows no threads and no engine; evaluation is given.
+import { writeCheckpoint } from "@weft/checkpoints";
 import { sha256 } from "@weft/ledger";
-import { initialWeights } from "@weft/models";
+import { initialWeights, layoutFor } from "@weft/models";
 import type { BlobRef, DatasetManifest, Evaluation, ModelSpec, RunSpec, Sha256 } from "@weft/protocol";
 import type { Storage } from "@weft/storage";
 import { codecNamed, f32FromBytes, f32ToBytes, norm } from "@weft/tensors";
@@ -13,8 +14,8 @@ export interface LocalComputeOptions {
   readonly storage: Pick<Storage, "blobs" | "contributions">;
   /** Loss and accuracy of flat weights on the held-out part; the engine's in the application. */
   readonly evaluate: (spec: RunSpec, manifest: DatasetManifest, weights: Float32Array) => Promise<Evaluation>;
-  /** Bytes of a checkpoint archive of flat weights. */
-  readonly archive: (input: CheckpointInput, weights: Float32Array) => Promise<Uint8Array> | Uint8Array;
+  /** Bytes of a checkpoint archive of flat weights; absent: as @weft/checkpoints writes it. */
+  readonly archive?: (input: CheckpointInput, weights: Float32Array) => Promise<Uint8Array> | Uint8Array;
   /** A faster SHA-256 than the portable one, where the platform has it. */
   readonly hash?: (bytes: Uint8Array) => Sha256;
 }
@@ -48,7 +49,8 @@ export class LocalCompute implements Compute {
   }
 
   async checkpoint(input: CheckpointInput): Promise<BlobRef> {
-    return this.#options.storage.blobs.put(await this.#options.archive(input, await this.#weights(input.weights)));
+    const archive = this.#options.archive ?? checkpointArchive;
+    return this.#options.storage.blobs.put(await archive(input, await this.#weights(input.weights)));
   }
 
   async #weights({ sha256: name }: BlobRef): Promise<Float32Array> {
@@ -57,6 +59,9 @@ export class LocalCompute implements Compute {
     return f32FromBytes(bytes);
   }
 }
+
+export const checkpointArchive = (input: CheckpointInput, weights: Float32Array): Uint8Array =>
+  writeCheckpoint({ ...input, weights, weightsSha256: input.weights.sha256, layout: layoutFor(input.spec.model) });
 
 /** Length first, then hash, then values, by cost: nothing is decoded that was not signed for. */
 export function inspectBytes(

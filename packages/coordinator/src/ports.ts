@@ -30,6 +30,7 @@ export interface CheckpointInput {
   readonly spec: RunSpec;
   readonly manifest: DatasetManifest;
   readonly weights: BlobRef;
+  /** Held-out evaluations up to this version, oldest first. */
   readonly metrics: readonly { readonly version: number; readonly lossMean: number; readonly accuracy: number | null }[];
   readonly contributors: readonly { readonly name: string; readonly samples: number }[];
   readonly ledger: { readonly seq: number; readonly head: Sha256; readonly coordinator: VolunteerId };

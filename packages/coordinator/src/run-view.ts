@@ -47,14 +47,13 @@ export class RunView {
     return this.#detail.view;
   }
 
-  /** For a checkpoint's card: the curve up to a version (thinned as pages show it), and who contributed how much. */
+  /** For a checkpoint's card: the held-out curve up to a version (thinned as pages show it), and who contributed how much. */
   card(version: number, nowMs: number): Pick<CheckpointInput, "metrics" | "contributors"> {
-    const { versionPoints, evaluations, volunteers } = this.detail(nowMs);
-    const accuracies = new Map(evaluations.map((point) => [point.version, point.accuracy]));
+    const { evaluations, volunteers } = this.detail(nowMs);
     return {
-      metrics: versionPoints
+      metrics: evaluations
         .filter((point) => point.version <= version)
-        .map((point) => ({ version: point.version, lossMean: point.lossMean, accuracy: accuracies.get(point.version) ?? null })),
+        .map((point) => ({ version: point.version, lossMean: point.lossMean, accuracy: point.accuracy })),
       contributors: volunteers
         .filter(({ samples }) => samples > 0)
         .map(({ name, volunteer, samples }) => ({ name: name ?? shortKey(volunteer), samples })),

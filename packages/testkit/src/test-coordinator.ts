@@ -1,10 +1,10 @@
 // A whole coordinator in this process: memory storage, virtual clock, seeded key, evaluation that costs nothing. For tests of everything
 // that stands on a coordinator; nothing of the coordinator itself is replaced.
 import { type Compute, Coordinator, type CoordinatorLimits, LocalCompute, type LocalComputeOptions, MemorySpool } from "@weft/coordinator";
-import { canonicalBytes, createIdentity, type Identity, sha256, verifySignature } from "@weft/ledger";
+import { createIdentity, type Identity, sha256, verifySignature } from "@weft/ledger";
 import { type DatasetManifest, f32ToHex, type LedgerRecord, type RunSpec } from "@weft/protocol";
 import { memoryStorage, type Storage } from "@weft/storage";
-import { f32ToBytes, norm } from "@weft/tensors";
+import { norm } from "@weft/tensors";
 import { datasetsOf, TINY_SPEC } from "./fixtures.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
@@ -61,7 +61,6 @@ export class TestCoordinator {
     const inner = new LocalCompute({
       storage: this.storage,
       evaluate: this.#options.evaluate ?? cheapEvaluation,
-      archive: (input, weights) => canonicalBytes({ run: input.run, version: input.version, weights: sha256(f32ToBytes(weights)) }),
     });
     this.#current = await Coordinator.open({
       storage: this.storage,
