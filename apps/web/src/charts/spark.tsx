@@ -27,7 +27,14 @@ export function Spark({ values, label }: Props) {
       preserveAspectRatio="none"
       {...(label === undefined ? { "aria-hidden": true } : { role: "img", "aria-label": label })}
     >
-      <path d={sparkPath(values)} fill="none" stroke="var(--series-1)" strokeWidth="1.5" strokeLinejoin="round" vectorEffect="non-scaling-stroke" />
+      <path
+        d={sparkPath(values)}
+        fill="none"
+        stroke="var(--series-1)"
+        strokeWidth="1.5"
+        strokeLinejoin="round"
+        vectorEffect="non-scaling-stroke"
+      />
     </svg>
   );
 }

@@ -27,16 +27,20 @@ describe("a row of the cloth", () => {
   });
   it("covers every warp end exactly once, whatever the shares", () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 10_000 }), { minLength: 1, maxLength: 40 }), fc.integer({ min: 1, max: 400 }), (samples, ends) => {
-        const row = wovenRow({ version: 1, shares: samples.map((value, volunteer) => ({ volunteer, samples: value })) }, 0);
-        let at = 0;
-        for (const [from, to] of spread(row.stretches, ends)) {
-          expect(from).toBe(at);
-          expect(to).toBeGreaterThanOrEqual(from);
-          at = to;
-        }
-        expect(at).toBe(ends);
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 10_000 }), { minLength: 1, maxLength: 40 }),
+        fc.integer({ min: 1, max: 400 }),
+        (samples, ends) => {
+          const row = wovenRow({ version: 1, shares: samples.map((value, volunteer) => ({ volunteer, samples: value })) }, 0);
+          let at = 0;
+          for (const [from, to] of spread(row.stretches, ends)) {
+            expect(from).toBe(at);
+            expect(to).toBeGreaterThanOrEqual(from);
+            at = to;
+          }
+          expect(at).toBe(ends);
+        },
+      ),
     );
   });
 });

@@ -63,7 +63,14 @@ export function createLoom(canvas: HTMLCanvasElement, host: HTMLElement, bed: HT
   /** Rows under the fell: while a beat falls, the newest is still above it. */
   const rowsBelow = (): readonly WovenRow[] => (beat === null ? picture.rows : picture.rows.slice(1));
 
-  function stretch(target: CanvasRenderingContext2D, left: number, [from, to]: readonly [number, number], row: number, y: number, colour: string): void {
+  function stretch(
+    target: CanvasRenderingContext2D,
+    left: number,
+    [from, to]: readonly [number, number],
+    row: number,
+    y: number,
+    colour: string,
+  ): void {
     if (to <= from) return;
     target.fillStyle = colour;
     target.beginPath();

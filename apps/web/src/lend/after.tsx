@@ -17,8 +17,8 @@ export function Paused({ sinceMs, untilMs, detail }: { sinceMs: number; untilMs:
       </p>
       <h1 id="head">Your thread is resting.</h1>
       <p className="lead">
-        Nothing runs on your machine. What you sent before is {detail === null ? "counted" : `in ${detail.name}`}; the lease you had was given back for
-        someone else, so nothing is lost.
+        Nothing runs on your machine. What you sent before is {detail === null ? "counted" : `in ${detail.name}`}; the lease you had was
+        given back for someone else, so nothing is lost.
         {untilMs !== null && ` It goes on by itself at ${clock(untilMs, false)}.`}
       </p>
       <p className="go">
@@ -50,7 +50,17 @@ export function progressSince(detail: RunDetail | null, sinceMs: number): { read
   return first === undefined || newest === undefined || newest === first ? null : { from: first.lossMean, to: newest.lossMean };
 }
 
-export function Stopped({ snapshot, detail, skewMs, again }: { snapshot: VolunteerSnapshot; detail: RunDetail | null; skewMs: number; again: () => void }) {
+export function Stopped({
+  snapshot,
+  detail,
+  skewMs,
+  again,
+}: {
+  snapshot: VolunteerSnapshot;
+  detail: RunDetail | null;
+  skewMs: number;
+  again: () => void;
+}) {
   const since = snapshot.startedAtMs === null ? null : progressSince(detail, snapshot.startedAtMs - skewMs);
   return (
     <div>
@@ -78,7 +88,8 @@ export function Stopped({ snapshot, detail, skewMs, again }: { snapshot: Volunte
         </div>
       </dl>
       <p className="lead">
-        {since !== null && `While you were here the model’s loss on data it never trains on went from ${loss(since.from)} to ${loss(since.to)}. `}
+        {since !== null &&
+          `While you were here the model’s loss on data it never trains on went from ${loss(since.from)} to ${loss(since.to)}. `}
         {snapshot.admitted === 0 ? "No lease of yours was counted this time." : "Your part is in the run’s ledger, under your key."}
       </p>
       <p className="go">
@@ -144,7 +155,8 @@ export function Unfit({ detail, device, again }: { detail: string; device: strin
         This device did not pass the self-test.
       </h1>
       <p className="lead">
-        Before the first lease, each device computes a gradient whose values are known. Here they did not agree, so nothing of it enters the model:
+        Before the first lease, each device computes a gradient whose values are known. Here they did not agree, so nothing of it enters the
+        model:
       </p>
       <p className="notice">{detail}</p>
       <ul className="ways">
@@ -176,7 +188,9 @@ export function Elsewhere({ again }: { again: () => void }) {
         <span className="state held">In another tab</span>
       </p>
       <h1 id="head">You are already weaving, in another tab.</h1>
-      <p className="lead">Two tabs of one browser share one card and one key, so they count as one volunteer. Close or stop the other to lend from here.</p>
+      <p className="lead">
+        Two tabs of one browser share one card and one key, so they count as one volunteer. Close or stop the other to lend from here.
+      </p>
       <p className="go">
         <button className="btn main big" type="button" onClick={again}>
           Try again here

@@ -1,6 +1,7 @@
 // What the reader sees before anything runs: the offer, or why this browser cannot lend its card, and the steps of getting ready.
-import type { RunDetail, RunSummary } from "@weft/protocol";
+
 import { Link } from "@tanstack/react-router";
+import type { RunDetail, RunSummary } from "@weft/protocol";
 import { useNow } from "../live/use-now.ts";
 import { bytes, count, duration } from "../words/figures.ts";
 import { licence, unstopped } from "../words/run-words.ts";
@@ -29,12 +30,12 @@ function Offer({ run, line }: { run: RunSummary | null; line: "opening" | "up" |
   return (
     <>
       <p className="lead">
-        Today it is <b>{run.name}</b>: {unstopped(run.description)}. {run.phase === "running" ? company(run.volunteersNow) : `It is ${run.phase} now.`}{" "}
-        <Link to="/runs">Other runs</Link>
+        Today it is <b>{run.name}</b>: {unstopped(run.description)}.{" "}
+        {run.phase === "running" ? company(run.volunteersNow) : `It is ${run.phase} now.`} <Link to="/runs">Other runs</Link>
       </p>
       <p className="small quiet terms">
-        Version {count(run.version)} of {count(run.versions)}. Data: {run.dataset.name}, {licence(run.dataset.license)}. The model is published under{" "}
-        {licence(run.license)}.
+        Version {count(run.version)} of {count(run.versions)}. Data: {run.dataset.name}, {licence(run.dataset.license)}. The model is
+        published under {licence(run.license)}.
       </p>
     </>
   );
@@ -107,7 +108,19 @@ const OBSTACLES: Record<NoGpuReason, Obstacle> = {
   },
 };
 
-export function NoGpu({ reason, adapter, run, line, press }: { reason: NoGpuReason; adapter: string | null; run: RunSummary | null; line: "opening" | "up" | "down"; press: () => void }) {
+export function NoGpu({
+  reason,
+  adapter,
+  run,
+  line,
+  press,
+}: {
+  reason: NoGpuReason;
+  adapter: string | null;
+  run: RunSummary | null;
+  line: "opening" | "up" | "down";
+  press: () => void;
+}) {
   const { word, title, lead, ways, processor } = OBSTACLES[reason];
   return (
     <div>
@@ -158,10 +171,22 @@ const stagesOf = (detail: RunDetail | null): readonly Stage[] => [
     name: "Self-test",
     doing: "computing a known gradient and comparing it",
     done: ({ selfTest, device, milestones }) =>
-      selfTest === null && milestones.selfTestMs === undefined ? null : `${device?.description ?? "device"} passed, ${after(milestones.selfTestMs)}`,
+      selfTest === null && milestones.selfTestMs === undefined
+        ? null
+        : `${device?.description ?? "device"} passed, ${after(milestones.selfTestMs)}`,
   },
-  { step: "connecting", name: "Connected", doing: "saying hello", done: ({ milestones }) => (milestones.connectedMs === undefined ? null : after(milestones.connectedMs)) },
-  { step: "first-lease", name: "First lease", doing: "asking for work", done: ({ milestones }) => (milestones.firstLeaseMs === undefined ? null : after(milestones.firstLeaseMs)) },
+  {
+    step: "connecting",
+    name: "Connected",
+    doing: "saying hello",
+    done: ({ milestones }) => (milestones.connectedMs === undefined ? null : after(milestones.connectedMs)),
+  },
+  {
+    step: "first-lease",
+    name: "First lease",
+    doing: "asking for work",
+    done: ({ milestones }) => (milestones.firstLeaseMs === undefined ? null : after(milestones.firstLeaseMs)),
+  },
   {
     step: "fetching",
     name: "Fetching",
@@ -170,7 +195,15 @@ const stagesOf = (detail: RunDetail | null): readonly Stage[] => [
   },
 ];
 
-export function Starting({ snapshot, pressedAtMs, detail }: { snapshot: VolunteerSnapshot | null; pressedAtMs: number; detail: RunDetail | null }) {
+export function Starting({
+  snapshot,
+  pressedAtMs,
+  detail,
+}: {
+  snapshot: VolunteerSnapshot | null;
+  pressedAtMs: number;
+  detail: RunDetail | null;
+}) {
   const nowMs = useNow(200);
   const current: Step = snapshot?.status.state === "starting" ? snapshot.status.step : "self-test";
   return (
@@ -185,7 +218,11 @@ export function Starting({ snapshot, pressedAtMs, detail }: { snapshot: Voluntee
           const result = snapshot === null || step === current ? null : done(snapshot);
           const now = step === current;
           return (
-            <li key={step} className={!now && result === null ? "quiet" : ""} {...(now ? { "aria-current": "step", "data-anchor": "" } : {})}>
+            <li
+              key={step}
+              className={!now && result === null ? "quiet" : ""}
+              {...(now ? { "aria-current": "step", "data-anchor": "" } : {})}
+            >
               <b>{name}</b>
               <span>{now ? (snapshot === null ? "loading the engine" : doing) : (result ?? "comes next")}</span>
             </li>

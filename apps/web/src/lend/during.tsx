@@ -169,7 +169,10 @@ export function During({ status, snapshot, detail }: { status: AtWork; snapshot:
             <span className="small">
               {loss(first)} to <b>{loss(newest)}</b>
             </span>
-            <Spark values={losses} label={`Loss on your batches over ${count(losses.length)} leases, from ${loss(first)} to ${loss(newest)}`} />
+            <Spark
+              values={losses}
+              label={`Loss on your batches over ${count(losses.length)} leases, from ${loss(first)} to ${loss(newest)}`}
+            />
           </>
         )}
       </div>

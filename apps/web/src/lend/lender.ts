@@ -1,7 +1,14 @@
 // The one volunteer of this page: lives as long as the tab, whichever page is open. Knows the client, no component.
 import { createStore } from "zustand/vanilla";
 import { getJson } from "../app/api.ts";
-import { type Capabilities, createVolunteerClient, detectCapabilities, type Effort, type VolunteerClient, type VolunteerSnapshot } from "../worker/client.ts";
+import {
+  type Capabilities,
+  createVolunteerClient,
+  detectCapabilities,
+  type Effort,
+  type VolunteerClient,
+  type VolunteerSnapshot,
+} from "../worker/client.ts";
 
 export interface Lending {
   /** What this browser can lend; null until it is found out. */

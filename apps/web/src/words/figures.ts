@@ -66,7 +66,8 @@ export function moment(atMs: number, nowMs: number): string {
 export const shortHash = (hash: string): string => `${hash.slice(0, 4)}…${hash.slice(-4)}`;
 
 /** A small number in the way specifications write it: 2e-3, 0.5. */
-export const small = (value: number): string => (value !== 0 && Math.abs(value) < 0.01 ? value.toExponential().replace("e-0", "e-") : String(value));
+export const small = (value: number): string =>
+  value !== 0 && Math.abs(value) < 0.01 ? value.toExponential().replace("e-0", "e-") : String(value);
 
 /** "1 lease", "29 leases". */
 export const plural = (value: number, one: string, many = `${one}s`): string => `${count(value)} ${value === 1 ? one : many}`;

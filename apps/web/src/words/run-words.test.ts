@@ -17,7 +17,10 @@ describe("words about runs", () => {
     expect(quality({ model: "gpt", accuracy: null, heldOutLoss: null })).toBeNull();
   });
   it("says that a running run without volunteers waits", () => {
-    expect(runState({ phase: "running", volunteersNow: 0, version: 0 })).toEqual({ shape: "wait", word: "waiting for its first volunteer" });
+    expect(runState({ phase: "running", volunteersNow: 0, version: 0 })).toEqual({
+      shape: "wait",
+      word: "waiting for its first volunteer",
+    });
     expect(runState({ phase: "running", volunteersNow: 3, version: 0 }).shape).toBe("live");
     expect(runState({ phase: "finished", volunteersNow: 3, version: 9 }).word).toBe("finished");
   });
@@ -32,7 +35,9 @@ describe("words about runs", () => {
     expect(modelWords({ kind: "gpt", vocabulary: 81, context: 64, layers: 1, heads: 4, width: 64, bias: true, gelu: "exact" })).toBe(
       "gpt, 1 layer, 4 heads, width 64",
     );
-    expect(optimizerWords({ kind: "adamw", learningRate: 0.002, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 })).toBe("AdamW, 2e-3");
+    expect(optimizerWords({ kind: "adamw", learningRate: 0.002, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 })).toBe(
+      "AdamW, 2e-3",
+    );
     expect(scheduleWords({ kind: "cosine", warmupVersions: 10, finalFraction: 0.1 })).toBe("cosine to 10 %, 10 versions of warm-up");
   });
 });

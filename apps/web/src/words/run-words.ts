@@ -9,7 +9,10 @@ export function licence(spdx: string): string {
 }
 
 /** Does the run's quality read as a share of right answers? Text models are told by their loss. */
-export const isClassifier = (run: Pick<RunSummary, "model">): boolean => !run.model.startsWith("gpt");
+export const isClassifier = (run: Pick<RunSummary, "model">): boolean => !/^gpt/i.test(run.model);
+
+/** A run's model in few words; its parameters are told beside it. */
+export const modelName = (run: Pick<RunSummary, "model">): string => run.model.replace(/, [\d,]+ parameters$/, "");
 
 /** The one figure of a run's quality on data it never trains on; null before the first evaluation. */
 export function quality(run: Pick<RunSummary, "model" | "accuracy" | "heldOutLoss">): { value: string; unit: string } | null {

@@ -1,0 +1,37 @@
+// The admin's address: whichever door is needed, then the desk.
+import { useEffect } from "react";
+import { sentenceOf } from "../app/api.ts";
+import { Desk } from "./desk.tsx";
+import { useSession } from "./session.ts";
+import { ChoosePassword, SignIn } from "./sign-in.tsx";
+import "../styles/admin.css";
+
+export function AdminPage() {
+  const session = useSession();
+  useEffect(() => {
+    document.title = "Admin · Weft";
+  }, []);
+  if (session.isPending)
+    return (
+      <main id="main" className="page door">
+        <h1>Admin</h1>
+        <p className="lead">Asking the coordinator who you are.</p>
+      </main>
+    );
+  if (session.isError)
+    return (
+      <main id="main" className="page door">
+        <h1>Admin</h1>
+        <p className="notice" role="alert">
+          <span>{sentenceOf(session.error)}</span>
+          <button className="btn tight" type="button" onClick={() => void session.refetch()}>
+            Try again
+          </button>
+        </p>
+      </main>
+    );
+  const { signedIn, passwordSet, linkFailure, name } = session.data;
+  if (!signedIn) return <SignIn passwordSet={passwordSet} linkFailure={linkFailure} />;
+  if (!passwordSet) return <ChoosePassword />;
+  return <Desk name={name ?? "admin"} />;
+}
