@@ -36,7 +36,7 @@ export function decideRequest(state: ReadonlyRun, volunteer: VolunteerId, sample
     cut(state, round, samplesPerSecond, allowance) ??
     findTail(state, round, volunteer, allowance, nowMs);
   if (offer === null) {
-    const reason = nothingLeftReason(state, round);
+    const reason = nothingLeftReason(round);
     const retryAfterMs = Math.min(MAX_RETRY_MS, Math.max(MIN_RETRY_MS, nextChangeMs(state, round, volunteer, nowMs)));
     return { events: [], effects: [{ kind: "no-lease", volunteer, code: "no-work", reason, retryAfterMs }], reason };
   }

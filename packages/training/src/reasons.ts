@@ -2,7 +2,7 @@
 import { shortKey, type VolunteerId } from "@weft/protocol";
 import { isComplete, liveAssignments, type ReadonlyRound, type ReadonlyRun } from "./state.ts";
 
-export const count = (n: number, one: string, many = `${one}s`): string => `${n.toLocaleString("en-US")} ${n === 1 ? one : many}`;
+const count = (n: number, one: string, many = `${one}s`): string => `${n.toLocaleString("en-US")} ${n === 1 ? one : many}`;
 const seconds = (ms: number): string => `${Math.max(0, Math.ceil(ms / 1000)).toLocaleString("en-US")} s`;
 
 /** Round n is the one that makes version n. */
@@ -56,13 +56,12 @@ function nextDeadlineMs(round: ReadonlyRound): number {
 }
 
 /** For the volunteer who asked and gets nothing although the run goes on. */
-export function nothingLeftReason(state: ReadonlyRun, round: ReadonlyRound): string {
+export function nothingLeftReason(round: ReadonlyRound): string {
   const version = `version ${roundNumber(round)}`;
   if (isComplete(round)) return `The whole batch of ${version} is in; the next round opens in a moment.`;
   if (samplesToGive(round) > 0)
     return `What is left of ${version} is kept for volunteers who have settled a lease before; a new key's turn comes as leases settle.`;
-  const present = count(state.present, "volunteer");
-  return `All of ${version} is being computed: ${count(round.out.size, "contribution")} of ${present} present still to come.`;
+  return `All of ${version} is being computed; ${count(round.out.size, "contribution")} still to come.`;
 }
 
 export const assignedReason = (
