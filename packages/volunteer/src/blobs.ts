@@ -75,12 +75,15 @@ export const httpBlobs = (origin: string, fetcher: typeof fetch = fetch): BlobSo
     if (!response.ok) throw new BlobFault("unavailable", `The coordinator answered ${response.status} to blob ${sha256.slice(0, 12)}.`);
     const bytes = new Uint8Array(sizeBytes);
     let at = 0;
-    for await (const chunk of response.body ?? []) {
-      const part = chunk as Uint8Array;
-      if (at + part.length > sizeBytes)
+    // Not `for await`: not every browser iterates over streams.
+    const reader = response.body?.getReader();
+    for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
+      if (at + part.value.length > sizeBytes) {
+        await reader?.cancel();
         throw new BlobFault("too-large", `Blob ${sha256.slice(0, 12)} is longer than the ${sizeBytes} bytes announced.`);
-      bytes.set(part, at);
-      at += part.length;
+      }
+      bytes.set(part.value, at);
+      at += part.value.length;
     }
     return at === sizeBytes ? bytes : bytes.slice(0, at);
   },

@@ -1,5 +1,6 @@
 export * from "./blobs.ts";
 export * from "./clock.ts";
+export * from "./engine-rpc.ts";
 export * from "./inbound.ts";
 export * from "./ports.ts";
 export * from "./snapshot.ts";

@@ -1,0 +1,69 @@
+import { describe, expect, it } from "vitest";
+import { type EngineCall, type EngineThreadEvents, engineInThread, serveEngine } from "./engine-rpc.ts";
+import type { VolunteerEngine } from "./ports.ts";
+
+const BATCH = { rows: 1, inputs: new Float32Array(4), targets: new Int32Array(1), weights: Float32Array.of(1) };
+
+function thread(engine: Partial<VolunteerEngine> & { readonly lost?: Promise<string> }) {
+  const moved: number[] = [];
+  let ended = 0;
+  const start = (events: EngineThreadEvents) => {
+    const serve = serveEngine(
+      (answer, transfer) => queueMicrotask(() => events.answered(structuredClone(answer, { transfer: [...transfer] }))),
+      async (options: { readonly fail?: boolean }) => {
+        if (options.fail) throw new Error("no backend");
+        return { device: { backend: "cpu", description: "there", software: false }, ...engine } as VolunteerEngine;
+      },
+    );
+    return {
+      post: (call: EngineCall, transfer: readonly ArrayBuffer[]) => {
+        moved.push(transfer.length);
+        serve(structuredClone(call, { transfer: [...transfer] }));
+      },
+      terminate: () => {
+        ended += 1;
+      },
+    };
+  };
+  return { start, moved, ended: () => ended };
+}
+
+describe("an engine in its own thread", () => {
+  it("answers calls in order, moves arrays, and tells its device", async () => {
+    const there = thread({ step: async ({ inputs }) => ({ lossSum: inputs.length, gradientSum: Float32Array.of(1, 2) }) });
+    const engine = await engineInThread(there.start, {});
+    expect(engine.device.description).toBe("there");
+    const batch = structuredClone(BATCH);
+    await expect(engine.step(batch)).resolves.toEqual({ lossSum: 4, gradientSum: Float32Array.of(1, 2) });
+    expect(there.moved).toEqual([0, 3]);
+    expect(batch.inputs.length).toBe(0);
+  });
+
+  it("ends the thread where the engine cannot be created, and says why", async () => {
+    const there = thread({});
+    await expect(engineInThread(there.start, { fail: true })).rejects.toThrow("no backend");
+    expect(there.ended()).toBe(1);
+  });
+
+  it("fails one call with its own message and goes on", async () => {
+    let calls = 0;
+    const there = thread({
+      step: async () => (calls++ === 0 ? Promise.reject(new Error("odd")) : { lossSum: 1, gradientSum: new Float32Array(1) }),
+    });
+    const engine = await engineInThread(there.start, {});
+    await expect(engine.step(structuredClone(BATCH))).rejects.toThrow("odd");
+    await expect(engine.step(structuredClone(BATCH))).resolves.toMatchObject({ lossSum: 1 });
+  });
+
+  it("fails what waits and what comes when the device is lost or the engine disposed of", async () => {
+    let lose: (message: string) => void = () => {};
+    const there = thread({ lost: new Promise((resolve) => (lose = resolve)), step: () => new Promise(() => {}) });
+    const engine = await engineInThread(there.start, {});
+    const waiting = engine.step(structuredClone(BATCH));
+    lose("GPU gone");
+    await expect(waiting).rejects.toThrow("GPU gone");
+    await expect(engine.step(structuredClone(BATCH))).rejects.toThrow("GPU gone");
+    engine.dispose();
+    expect(there.ended()).toBe(1);
+  });
+});
