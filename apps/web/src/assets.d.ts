@@ -1,6 +1,2 @@
-// What the bundler turns into something importable: style sheets, and addresses of files.
+// Style sheets are imported for their effect; the bundler takes them.
 declare module "*.css";
-declare module "*?url" {
-  const address: string;
-  export default address;
-}

@@ -36,7 +36,8 @@ export function Rejections({ detail }: { detail: RunDetail }) {
           </thead>
           <tbody>
             {newest.map((rejection, index) => (
-              <tr key={`${rejection.atMs} ${rejection.volunteer} ${rejection.lease} ${newest.length - index}`}>
+              // biome-ignore lint/suspicious/noArrayIndexKey: two alike may fall in one millisecond; rows keep no state
+              <tr key={`${rejection.atMs} ${rejection.volunteer} ${newest.length - index}`}>
                 <td>
                   <time>{clock(rejection.atMs)}</time>
                 </td>

@@ -21,7 +21,7 @@ export const backendOf = ({ device }: VolunteerView): string =>
   `${BACKENDS[device.backend]}${device.software && device.backend === "webgpu" ? ", software" : ""}`;
 
 /** What a column sorts by. A number that is not known sorts below all that are. */
-function valueOf(view: VolunteerView, key: SortKey): string | number {
+function sortValue(view: VolunteerView, key: SortKey): string | number {
   switch (key) {
     case "name":
       return nameOf(view).toLowerCase();
@@ -65,7 +65,7 @@ export function shownVolunteers(volunteers: readonly VolunteerView[], find: stri
     `${view.name ?? ""} ${nameOf(view)} ${view.volunteer} ${view.device.description} ${backendOf(view)}`.toLowerCase().includes(wanted);
   return volunteers.filter(matches).sort((a, b) => {
     if (a.present !== b.present) return a.present ? -1 : 1;
-    const [x, y] = [valueOf(a, key), valueOf(b, key)];
+    const [x, y] = [sortValue(a, key), sortValue(b, key)];
     const compared = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
     return ascending ? compared : -compared;
   });

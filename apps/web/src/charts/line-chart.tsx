@@ -192,12 +192,12 @@ export function LineChart(props: LineChartProps) {
   };
   return (
     <div className="chart">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the arrow keys move the crosshair */}
       <div
         ref={box}
         className="plot"
         role="img"
         aria-label={props.label}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: the arrow keys move the crosshair
         tabIndex={0}
         onKeyDown={onKeyDown}
         onBlur={() => setIndex(null)}

@@ -21,6 +21,7 @@ export function sparkPath(values: readonly number[]): string {
 
 export function Spark({ values, label }: Props) {
   return (
+    // biome-ignore lint/a11y/noSvgWithoutTitle: it has its label, or is decoration and hidden
     <svg
       className="spark"
       viewBox={`0 0 ${WIDTH} ${HEIGHT}`}

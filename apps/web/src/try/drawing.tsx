@@ -141,7 +141,6 @@ export function Drawing({ manifest, form, subject, computer, onNote }: Props) {
             height={SIDE}
             role="img"
             aria-label={`Drawing field, ${width} by ${height} squares. Draw with the pointer, or move with the arrow keys and fill with space.`}
-            // biome-ignore lint/a11y/noNoninteractiveTabindex: keys draw here
             tabIndex={0}
             onPointerDown={onPointer}
             onPointerMove={onPointer}

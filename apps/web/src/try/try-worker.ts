@@ -1,11 +1,9 @@
 // Computes a run's newest model beside the page: one question after another, engine and weights kept between them.
 // Loaded when the try-it box is first used. Knows no page.
 
-import wasm from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url";
-import simd from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url";
-import threaded from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url";
 import { datasetReader } from "@weft/datasets";
 import { createEngine, type Engine } from "@weft/engine";
+import { wasmUrls } from "../worker/wasm-urls.ts";
 import { fetchBlob } from "./blobs.ts";
 import type { Answer, Answered, Asked, Question, Subject } from "./messages.ts";
 import { probabilitiesOf, writeTokens } from "./write.ts";
@@ -18,7 +16,7 @@ async function ready({ model, weights }: Subject): Promise<Engine> {
   engine ??= await createEngine({
     preference: "auto",
     allowSoftwareGpu: false,
-    wasmPaths: { "tfjs-backend-wasm.wasm": wasm, "tfjs-backend-wasm-simd.wasm": simd, "tfjs-backend-wasm-threaded-simd.wasm": threaded },
+    wasmPaths: wasmUrls(),
   });
   const wanted = JSON.stringify(model);
   if (wanted !== loadedModel) {
@@ -69,7 +67,7 @@ async function answer(question: Question, tell: (answer: Answer) => void): Promi
 
 const send = (message: Answered): void => postMessage(message);
 let queue = Promise.resolve();
-onmessage = ({ data: { id, question } }: MessageEvent<Asked>) => {
+self.onmessage = ({ data: { id, question } }: MessageEvent<Asked>) => {
   queue = queue.then(async () => {
     try {
       send({ id, answer: await answer(question, (part) => send({ id, answer: part })) });
