@@ -61,7 +61,7 @@ describe("the embedded data sets", () => {
         .slice(from, from + count)
         .map((shard) => Array.from(shard, (token) => alphabet[token]).join(""))
         .join("");
-    const cuts = novels.map((novel) => novel.length - Math.round(novel.length / 10));
+    const cuts = novels.map((novel) => Math.floor(novel.length * 0.9));
     const held = text(manifest.train.length, manifest.heldOut.length);
     expect(text(0, manifest.train.length) === novels.map((novel, index) => novel.slice(0, cuts[index])).join("")).toBe(true);
     expect(held === novels.map((novel, index) => novel.slice(cuts[index])).join("")).toBe(true);

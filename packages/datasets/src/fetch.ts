@@ -117,6 +117,14 @@ export const fetchDataset = async (
 ): Promise<ImportedDataset> => {
   const recipe = Object.hasOwn(RECIPES, name) ? RECIPES[name] : undefined;
   if (recipe === undefined) throw new DatasetFault(`There is no recipe for "${name}"; there are ${Object.keys(RECIPES).join(", ")}.`);
+  return fetchRecipe(recipe, fetchBytes, progress);
+};
+
+export const fetchRecipe = async (
+  recipe: Recipe,
+  fetchBytes: FetchBytes,
+  progress: FetchProgress = () => undefined,
+): Promise<ImportedDataset> => {
   const files: NamedBytes[] = [];
   for (const [index, file] of recipe.files.entries()) {
     progress(file.name, index, recipe.files.length);

@@ -61,7 +61,7 @@ export const importText = async (options: TextOptions): Promise<ImportedDataset>
       if (text.length === 0) throw new DatasetFault(`${file.name}: is empty.`);
       // By code points, so that no character is cut in two.
       const characters = [...text];
-      const cut = characters.length - Math.round(characters.length * heldOutFraction);
+      const cut = Math.floor(characters.length * (1 - heldOutFraction));
       return { train: characters.slice(0, cut).join(""), heldOut: characters.slice(cut).join("") };
     }),
   );
