@@ -50,7 +50,7 @@ export class ScriptedVolunteer {
   }
 
   connect(coordinator: Pick<CoordinatorApi, "connect">, origin: string | null = null): this {
-    this.#session = coordinator.connect({
+    const session: VolunteerSession = coordinator.connect({
       address: this.address,
       origin,
       send: (event: "challenge" | "work" | "revoke", message: Challenge | WorkNotice | RevokeNotice) => {
@@ -60,9 +60,11 @@ export class ScriptedVolunteer {
       },
       close: () => {
         this.closed += 1;
-        this.#session?.disconnected();
+        // A transport tells the session of its end a moment later, never from inside.
+        queueMicrotask(() => session.disconnected());
       },
     });
+    this.#session = session;
     return this;
   }
 
