@@ -15,7 +15,7 @@ import { type DataFolder, openDataFolder } from "./data-folder.ts";
 import { type DatasetShelf, openShelf } from "./dataset-shelf.ts";
 import { demonstrationRuns } from "./demonstration.ts";
 import { openDiskSpool } from "./disk-spool.ts";
-import { makeApp } from "./http/app.ts";
+import { makeApp, unreadable } from "./http/app.ts";
 import { originPolicy } from "./http/origins.ts";
 import { runsOfBlobs } from "./http/runs-of-blobs.ts";
 import { indexSite } from "./http/static.ts";
@@ -226,7 +226,7 @@ async function start(settings: Settings, log: Logger, closers: Closers): Promise
     coordinatorKey: opened.key,
     allowSoftwareGpu: settings.allowSoftwareGpu,
   });
-  answer = getRequestListener(app.fetch, { hostname: settings.host, overrideGlobalObjects: false });
+  answer = getRequestListener(app.fetch, { hostname: settings.host, overrideGlobalObjects: false, errorHandler: unreadable });
   const sockets = serveSockets({ http, coordinator, accounts, gate, origins });
   closers.add(async () => {
     const closed = sockets.close();

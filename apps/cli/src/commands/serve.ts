@@ -1,14 +1,8 @@
 // `weft serve`: starts a coordinator, lends this machine to it, shows its progress, and stops it in order.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import {
-  type CoordinatorConfig,
-  DEFAULT_DATA_FOLDER,
-  DEFAULT_HOST,
-  DEFAULT_PORT,
-  type StartedCoordinator,
-  startCoordinator,
-} from "@weft/coordinator-app";
+import type { StartedCoordinator } from "@weft/coordinator-app";
+import { DEFAULT_DATA_FOLDER, DEFAULT_HOST, DEFAULT_PORT, type LogLevel } from "@weft/coordinator-app/config";
 import closeWithGrace from "close-with-grace";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { lendThisMachine } from "../serve/local-volunteers.ts";
@@ -29,7 +23,7 @@ interface ServeOptions {
   readonly open: boolean;
   readonly origin: readonly string[];
   readonly devOrigin?: string;
-  readonly logLevel: NonNullable<CoordinatorConfig["logLevel"]>;
+  readonly logLevel: LogLevel;
 }
 
 const wholeNumber =
@@ -69,6 +63,8 @@ function greet(terminal: Terminal, { addresses, adminUrl, recovered }: StartedCo
 
 async function serve(options: ServeOptions): Promise<void> {
   const terminal = new Terminal(process.stdout);
+  // Only this command needs the coordinator; the others start quickly without it.
+  const { startCoordinator } = await import("@weft/coordinator-app");
   const started = await startCoordinator({
     port: options.port,
     host: options.host,

@@ -60,10 +60,6 @@ export function makeApp(app: AppContext): Hono {
     if (foreign) stop("bad-origin", "This request must come from the coordinator's own pages.");
     return next();
   });
-  hono.use(
-    bodyLimit({ maxSize: MAX_JSON_BODY_BYTES, onError: () => stop("too-large", `A body has at most ${MAX_JSON_BODY_BYTES} bytes.`) }),
-  );
-
   const gets: Readonly<Record<string, Handler>> = {
     "/api/health": (context) => answer(context, ok({ healthy: true })),
     "/api/info": (context) =>
@@ -98,6 +94,10 @@ export function makeApp(app: AppContext): Hono {
     "/api/admin/sign-out": admin.signOut,
     "/api/admin/command": admin.command,
   };
+  const bounded = bodyLimit({
+    maxSize: MAX_JSON_BODY_BYTES,
+    onError: () => stop("too-large", `A body has at most ${MAX_JSON_BODY_BYTES} bytes.`),
+  });
   const only = (path: string, allow: string): void => {
     hono.all(path, () => {
       throw new Refused({ ok: false, code: "method-not-allowed", message: `Only ${allow} is answered here.` }, { allow });
@@ -108,7 +108,7 @@ export function makeApp(app: AppContext): Hono {
     only(path, "GET, HEAD");
   }
   for (const [path, handler] of Object.entries(posts)) {
-    hono.post(path, handler);
+    hono.post(path, bounded, handler);
     only(path, "POST");
   }
 
@@ -129,4 +129,10 @@ export function makeApp(app: AppContext): Hono {
     return answer(context, refusal, error instanceof Refused ? error.headers : {});
   });
   return hono;
+}
+
+/** For requests that never become one: a Host or a path that is no part of an address. */
+export function unreadable(): Response {
+  const refusal = { ok: false, code: "bad-message", message: "This is no HTTP request that can be read." };
+  return Response.json(refusal, { status: ERROR_CODES["bad-message"].status, headers: NO_STORE });
 }
