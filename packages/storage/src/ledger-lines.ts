@@ -7,6 +7,7 @@ import { crc32 } from "./checksum.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 const NEWLINE = 10;
+const BLANK = 0x20;
 const MARK_FIRST = 0x3d;
 const MARK_NEXT = 0x2b;
 /** Eight digits and a blank. */
@@ -59,6 +60,16 @@ export function* linesOf(bytes: Uint8Array, cursor: Cursor): Generator<Line> {
   }
 }
 
+/** A good line that ends at `newline`, wherever between `start` and there it begins: a spoiled line end hides the line behind it. */
+const lineWithin = (bytes: Uint8Array, start: number, newline: number): Line | null => {
+  for (let at = start; at + PREFIX_BYTES < newline; at++) {
+    if (bytes[at + PREFIX_BYTES - 1] !== BLANK) continue;
+    const line = lineAt(bytes, at, newline);
+    if (line !== null) return line;
+  }
+  return null;
+};
+
 /**
  * Why the bytes from `badAt` on are bad: `torn` if they can be the rest of a batch that a power cut spoiled, else `damaged`.
  * With no good line behind it, it is the end of the file. With good lines behind it, they must all belong to the same batch, and something
@@ -69,7 +80,7 @@ export const diagnose = (bytes: Uint8Array, badAt: number): "torn" | "damaged" =
   for (let start = badAt; start < bytes.length; ) {
     const newline = bytes.indexOf(NEWLINE, start);
     if (newline < 0) break;
-    const line = lineAt(bytes, start, newline);
+    const line = lineWithin(bytes, start, newline);
     if (line !== null) {
       if (line.startsBatch) return "damaged";
       followers++;
