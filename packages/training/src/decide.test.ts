@@ -7,9 +7,11 @@ import {
   DEVICE,
   type Desk,
   effectOf,
+  headerOf,
   key,
   kindsOf,
   openDesk,
+  SIGNATURE,
   specOf,
   typesOf,
   verdictOf,
@@ -134,13 +136,25 @@ describe("what is owed", () => {
     desk.take(1);
     desk.pass(5_000);
     const again = desk.take(2);
-    const header = { run: "test", lease: again.lease, attempt: again.attempt, volunteer: key(2), base: again.weights.sha256 };
-    const more = { codec: "f32", samples: 4, lossMean: f32ToHex(1), computeMs: 1, sizeBytes: 1, sha256: "1".repeat(64) } as const;
-    desk.send({ kind: "contribution", header: { ...header, ...more }, signature: "0".repeat(128), norm: 1 }, 1);
+    desk.send({ kind: "contribution", header: headerOf(desk, again), signature: SIGNATURE, norm: 1 }, 1);
     desk.restart();
     expect(desk.send({ kind: "tick" }).events).toEqual([
       { type: "assignment-ended", lease: given.lease, attempt: 1, volunteer: key(1), reason: "settled-by-another" },
     ]);
+  });
+});
+
+describe("a ledger torn after an admission", () => {
+  it("leaves nobody holding a lease of a version that is out", () => {
+    const desk = openDesk([1, 2], specOf({ samplesPerVersion: 4 }));
+    desk.take(1);
+    desk.pass(5_000);
+    const again = desk.take(2);
+    desk.send({ kind: "contribution", header: headerOf(desk, again), signature: SIGNATURE, norm: 1 }, 1);
+    desk.restart();
+    desk.close();
+    expect(desk.state.volunteers.get(key(1))?.open).toEqual([]);
+    expect(desk.ask(1)).toMatchObject({ lease: "1.0" });
   });
 });
 
@@ -297,6 +311,22 @@ describe("the state", () => {
       folded += desk.records.length;
       if (folded >= 100_000) expect(state).toEqual(desk.state);
     }
+    expect(performance.now() - startMs).toBeLessThan(5_000);
+  });
+
+  it("decides and folds 10,000 inputs of 1,000 volunteers in a moment", () => {
+    const volunteers = Array.from({ length: 1_000 }, (_, index) => index + 1);
+    const desk = openDesk(volunteers, specOf({ versions: 1_000, samplesPerVersion: 4_000 }));
+    const startMs = performance.now();
+    let inputs = 0;
+    while (inputs < 10_000) {
+      const given = volunteers.flatMap((volunteer) => desk.ask(volunteer, 2) ?? []);
+      for (const assignment of given) desk.answer(assignment);
+      desk.send({ kind: "tick" });
+      if (desk.state.round?.samplesIn === 4_000) desk.close();
+      inputs += volunteers.length + given.length + 1;
+    }
+    expect(desk.state.version).toBeGreaterThanOrEqual(4);
     expect(performance.now() - startMs).toBeLessThan(5_000);
   });
 });
