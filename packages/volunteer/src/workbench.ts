@@ -141,7 +141,7 @@ export class Workbench {
       const beganMs = clock.now();
       const { lossSum, gradientSum } = await this.#running().step(batch);
       const busyMs = Math.max(0, clock.now() - beganMs);
-      if (piece.sum === null) piece.sum = Float32Array.from(gradientSum);
+      if (piece.sum === null) piece.sum = gradientSum.slice();
       else add(piece.sum, gradientSum);
       piece.lossSum += lossSum;
       piece.busyMs += busyMs;

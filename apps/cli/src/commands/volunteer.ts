@@ -1,0 +1,106 @@
+// `weft volunteer URL`: lends this machine from Node, on WASM or the CPU. Ends with a goodbye within two seconds of SIGINT or SIGTERM.
+import { createHash, randomInt } from "node:crypto";
+import { volunteerData } from "@weft/datasets";
+import { isDisplayName } from "@weft/protocol";
+import { drawSample } from "@weft/training";
+import { httpBlobs, socketTransport, systemClock, Volunteer } from "@weft/volunteer";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { io } from "socket.io-client";
+import { type Backend, nodeEngine } from "../volunteer/engine-thread.ts";
+import { identityFrom } from "../volunteer/identity-file.ts";
+import { progressText, statusText } from "../volunteer/progress.ts";
+import { DEFAULT_URL } from "./api.ts";
+
+interface VolunteerOptions {
+  readonly name?: string;
+  readonly run?: string;
+  readonly effort: number;
+  readonly backend: Backend;
+  readonly key?: string;
+  readonly local: boolean;
+}
+
+/** Where the output is no terminal, a line at most this often. */
+const PLAIN_EVERY_MS = 10_000;
+const REDRAW_MS = 250;
+
+const effortOf = (text: string): number => {
+  const effort = Number(text);
+  if (effort >= 0.05 && effort <= 1) return effort;
+  throw new InvalidArgumentError("It must be a number from 0.05 to 1.");
+};
+const nameOf = (text: string): string => {
+  if (isDisplayName(text)) return text;
+  throw new InvalidArgumentError("It must have 1 to 32 visible characters.");
+};
+export const coordinatorOf = (text: string): string => {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol === "http:" || url?.protocol === "https:") return url.origin;
+  throw new InvalidArgumentError("It must be an address such as http://localhost:8787.");
+};
+
+function drawer(show: () => string): () => void {
+  const { stdout } = process;
+  let last = "";
+  const draw = (): void => {
+    const text = show();
+    if (text === last) return;
+    last = text;
+    stdout.write(stdout.isTTY ? `\r\u001b[2K${[...text].slice(0, Math.max(20, stdout.columns - 1)).join("")}` : `${text}\n`);
+  };
+  const timer = setInterval(draw, stdout.isTTY ? REDRAW_MS : PLAIN_EVERY_MS);
+  return () => {
+    clearInterval(timer);
+    draw();
+    if (stdout.isTTY) stdout.write("\n");
+  };
+}
+
+async function lend(url: string, { name, run, effort, backend, key, local }: VolunteerOptions): Promise<void> {
+  const volunteer = new Volunteer({
+    identity: await identityFrom(key ?? null),
+    createEngine: () => nodeEngine(backend),
+    data: (blobs) => volunteerData({ blobs, draw: drawSample }),
+    blobs: httpBlobs(url),
+    hash: async (bytes) => createHash("sha256").update(bytes).digest("hex"),
+    clock: systemClock,
+    transport: socketTransport(url, io),
+    origin: url,
+    name: name ?? null,
+    effort,
+    seed: randomInt(2 ** 32),
+  });
+  const finishDrawing = drawer(() => progressText(volunteer.snapshot(), Date.now()));
+  const ended = new Promise<void>((resolve) => {
+    volunteer.subscribe(({ status }) => {
+      if (status.state === "stopped" || status.state === "refused" || status.state === "unfit") resolve();
+    });
+  });
+  const leave = (): void => void volunteer.stop();
+  process.once("SIGINT", leave);
+  process.once("SIGTERM", leave);
+  // A volunteer that a coordinator started on its own machine ends with it.
+  if (local) process.once("disconnect", leave);
+  volunteer.start(run ?? null);
+  await ended;
+  await volunteer.stop();
+  finishDrawing();
+  const { status } = volunteer.snapshot();
+  if (status.state !== "stopped") process.stderr.write(`${statusText(status, Date.now())}\n`);
+  // A step that still runs in the engine's thread is of no use to anybody.
+  process.exit(status.state === "stopped" ? 0 : 1);
+}
+
+export function registerVolunteer(program: Command): void {
+  program
+    .command("volunteer")
+    .description("lend this machine to a coordinator, on WebAssembly or the processor")
+    .argument("[url]", "the coordinator", coordinatorOf, DEFAULT_URL)
+    .option("--name <name>", "a name to be shown with the work", nameOf)
+    .option("--run <run>", "lend to this run only")
+    .option("--effort <share>", "share of the time in which the processor may be busy, 0.05 to 1", effortOf, 1)
+    .addOption(new Option("--backend <backend>", "where to compute").choices(["auto", "wasm", "cpu"]).default("auto"))
+    .option("--key <file>", "keep the volunteer's key in this file, so that it stays the same volunteer")
+    .addOption(new Option("--local", "started by a coordinator on this machine: ends with it").default(false).hideHelp())
+    .action(lend);
+}
