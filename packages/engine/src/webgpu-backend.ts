@@ -4,6 +4,7 @@ import {
   compileAhead,
   DeviceParameters,
   FlatReadBack,
+  installMatmul,
   openDevice,
   registerWebGpuBackend,
   unregisterWebGpuBackend,
@@ -19,6 +20,7 @@ export async function openWebGpu(gpu: GPU, allowSoftware: boolean): Promise<Back
   if (!opened.ok) throw new EngineUnavailableError("no-webgpu", opened.message);
   const { device, description, software } = opened.value;
   const backend = await registerWebGpuBackend(opened.value);
+  installMatmul();
   const readBack = new FlatReadBack(backend);
   return {
     info: { backend: "webgpu", description, software },

@@ -43,7 +43,10 @@ describe("the engine on WebGPU", () => {
       expect(engine.device.backend).toBe("webgpu");
       expect(tf.getBackend()).toBe("webgpu");
     });
+  }
 
+  for (const name of ["mlp", "gpt"] as const) {
+    const model = SMALL_MODELS[name];
     it(`${name}: fifty steps hold no more tensors and no more bytes of the GPU than five`, async () => {
       const batch = probeBatch(model, 4, 3, 32);
       await engine.load(model, batch.rows);
