@@ -25,6 +25,10 @@ export interface LineChartProps {
   readonly formatX: (x: number) => string;
   readonly lines: readonly Line[];
   readonly format: (y: number) => string;
+  /** The axis, where a shorter form than `format` will do. */
+  readonly formatTick?: (y: number) => string;
+  /** Only whole numbers on the x axis: versions, samples. */
+  readonly wholeX?: boolean;
   readonly range: readonly [low: number, high: number];
   readonly heightPx: number;
   /** Room for the names at the lines' ends. */
@@ -32,6 +36,12 @@ export interface LineChartProps {
   /** x values that get a strong tick: checkpoints. */
   readonly marks?: readonly number[];
 }
+
+const tick = (value: number): string => String(Number(value.toPrecision(4)));
+/** 1, 2, 5, 10 ... 5e11: steps of a whole-numbered axis. */
+const WHOLE = Array.from({ length: 36 }, (_, index) => [1, 2, 5][index % 3] as number).map(
+  (step, index) => step * 10 ** Math.floor(index / 3),
+);
 
 const px = (value: number): number => value * devicePixelRatio;
 const lastIndex = (column: Column): number => column.findLastIndex((value) => value !== null);
@@ -104,6 +114,7 @@ function optionsOf(props: () => LineChartProps, widthPx: number, onCursor: (inde
         ticks: { stroke: () => token("line-firm"), size: 4, width: 1 },
         border: { show: true, stroke: () => token("line-firm"), width: 1 },
         space: 70,
+        ...(props().wholeX === true ? { incrs: WHOLE } : {}),
         values: (_, splits) => splits.map((split) => props().formatX(split)),
       },
       {
@@ -113,7 +124,7 @@ function optionsOf(props: () => LineChartProps, widthPx: number, onCursor: (inde
         gap: 8,
         grid: { stroke: () => token("line"), width: 1 },
         ticks: { show: false },
-        values: (_, splits) => splits.map((split) => String(Number(split.toPrecision(4)))),
+        values: (_, splits) => splits.map((split) => (props().formatTick ?? tick)(split)),
       },
     ],
     series: [

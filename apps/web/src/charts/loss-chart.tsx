@@ -46,6 +46,8 @@ export function LossChart({ detail, measure, across = "version", smoothing = 0, 
       formatX={across === "time" ? (x) => clock(x * 1000, false) : (x) => count(x)}
       lines={lines}
       format={format}
+      wholeX={across !== "time"}
+      {...(measure === "accuracy" ? { formatTick: (value: number) => String(Math.round(value * 100)) } : {})}
       range={range}
       heightPx={heightPx}
       rightPx={measure === "accuracy" ? 112 : 104}

@@ -80,7 +80,7 @@ export function lossRange(columns: readonly Column[]): readonly [low: number, hi
   }
   if (!Number.isFinite(low)) return null;
   if (!Number.isFinite(high)) high = low;
-  const margin = Math.max(1e-3, (high - low) * 0.06);
+  const margin = Math.max(high * 0.02, (high - low) * 0.06, 1e-3);
   return [Math.max(0, low - margin), high + margin];
 }
 

@@ -33,8 +33,8 @@ export function Paused({ sinceMs, untilMs, detail }: { sinceMs: number; untilMs:
             {hours} h
           </button>
         ))}
-        <button className="btn tight" type="button" onClick={lender.stop}>
-          Stop
+        <button className="btn plain" type="button" onClick={lender.stop}>
+          Stop for now
         </button>
       </p>
     </div>

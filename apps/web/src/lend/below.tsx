@@ -125,7 +125,7 @@ function OwnVersions({ detail, mine }: { detail: RunDetail; mine: number }) {
         className="mine"
         role="img"
         aria-label={`${many} of the last ${plural(rows.length, "version")} contain your work`}
-        viewBox={`0 0 ${rows.length * 10} 24`}
+        viewBox="0 0 300 24"
         preserveAspectRatio="none"
       >
         {rows.map((row, index) => (

@@ -108,6 +108,8 @@ export function LendPage() {
   const lending = useStore(lender.store);
   const runs = useLive((live) => live.runs);
   const live = useLive((state) => state.detail);
+  const line = useLive((state) => state.line);
+  const runsKnown = useLive((state) => state.atMs > 0);
   const status = lending.snapshot?.status ?? IDLE;
   const chosen = lending.snapshot?.lease?.run ?? wanted ?? (runs.find((run) => run.phase === "running") ?? runs[0])?.run ?? null;
   // While a lease changes, the run in hand stays on show.
@@ -121,16 +123,18 @@ export function LendPage() {
   }, []);
   useEffect(() => observer.watch(run), [run]);
 
-  const press = (fallback: boolean): void => lender.press(wanted ?? null, fallback);
+  // The run that is on show is the one lent to; when it is over, the coordinator goes on with the next.
+  const press = (fallback: boolean): void => lender.press(run, fallback);
   // Pressed by address: by whoever started the coordinator on this machine. It takes what the machine has.
   const pressed = useRef(false);
+  const known = run !== null || (line === "up" && runsKnown);
   useEffect(() => {
-    if (lend !== 1 || pressed.current || lender.store.getState().pressedAtMs !== null) return;
+    if (lend !== 1 || pressed.current || !known || lender.store.getState().pressedAtMs !== null) return;
     pressed.current = true;
     void lender.capabilities().then((found) => {
-      if (found.kind === "gpu" || found.reason !== "insecure") lender.press(wanted ?? null, found.kind === "no-gpu");
+      if (found.kind === "gpu" || found.reason !== "insecure") lender.press(run, found.kind === "no-gpu");
     });
-  }, [lend, wanted]);
+  }, [lend, known, run]);
 
   const detail = live?.run === run ? live : null;
   const summary = runs.find((one) => one.run === run) ?? detail;

@@ -7,7 +7,7 @@ import { Spark } from "../charts/spark.tsx";
 import { Swatch } from "../cloth/swatch.tsx";
 import { observer, useLive } from "../live/observer.ts";
 import { bytes, count, plural } from "../words/figures.ts";
-import { licence, modelName, people, quality, runState } from "../words/run-words.ts";
+import { isClassifier, licence, modelName, people, quality, runState } from "../words/run-words.ts";
 import { downloadOf } from "./downloads.ts";
 import "../styles/runs.css";
 
@@ -54,7 +54,7 @@ function Row({ run }: { run: RunSummary }) {
       </td>
       <td>
         <p>
-          {run.dataset.name}, {count(run.dataset.samples)} samples
+          {run.dataset.name}, {count(run.dataset.samples)} {isClassifier(run) ? "samples" : "characters"}
         </p>
         <p className="note">{licence(run.dataset.license)}</p>
       </td>
