@@ -10,7 +10,11 @@ export interface DataFolder {
   file(...names: string[]): string;
   /** Text of a secret file, mode 0600; made from 32 random bytes as hexadecimal digits where it does not exist. */
   secret(name: string): Promise<string>;
+  release(): void;
 }
+
+/** Folders of this process. The storage's lock keeps other processes out; threads of one process look alike to it. */
+const held = new Set<string>();
 
 export async function openDataFolder(path: string): Promise<DataFolder> {
   try {
@@ -21,8 +25,10 @@ export async function openDataFolder(path: string): Promise<DataFolder> {
   } catch (error) {
     throw new StartError("data-unwritable", `The data folder ${path} cannot be written: ${messageOf(error)}.`, { cause: error });
   }
+  if (held.has(path)) throw new StartError("data-unwritable", `The data folder ${path} is in use by another coordinator of this process.`);
+  held.add(path);
   const file = (...names: string[]): string => join(path, ...names);
-  return { path, file, secret: (name) => secretIn(file(name)) };
+  return { path, file, secret: (name) => secretIn(file(name)), release: () => void held.delete(path) };
 }
 
 async function secretIn(target: string): Promise<string> {

@@ -120,7 +120,7 @@ describe("origins and hosts", () => {
   it("a key does not excuse a foreign origin", async () => {
     expect((await coordinator.raw(command("{}", { origin: "https://evil.example" }))).json.code).toBe("bad-origin");
   });
-  it.each(["evil.example", "evil.example:80", "localhost:80@evil.example", "localhost/../", ""])(
+  it.each(["evil.example", "evil.example:80", "localhost:80@evil.example", "localhost/../"])(
     "a foreign Host (%j) is refused",
     async (host) => {
       const answer = await coordinator.raw({ path: "/api/info", headers: { host } });

@@ -15,7 +15,9 @@ async function readTls({ cert, key }: { readonly cert: string; readonly key: str
   try {
     createSecureContext(pair);
   } catch (error) {
-    throw new StartError("tls-invalid", `${cert} and ${key} are not a PEM certificate and its key: ${messageOf(error)}.`, { cause: error });
+    throw new StartError("tls-invalid", `The files ${cert} and ${key} are not a PEM certificate and its key: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
   return pair;
 }

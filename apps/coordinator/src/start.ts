@@ -77,7 +77,9 @@ const codeOf = (error: unknown): string | null => (error instanceof StorageFault
 function startErrorOf(error: unknown, what: "database" | "ledger", folder: string): unknown {
   const code = codeOf(error);
   if (code === "damaged")
-    return new StartError(what === "ledger" ? "damaged-ledger" : "damaged-database", messageOf(error), { cause: error });
+    return what === "ledger"
+      ? new StartError("damaged-ledger", `A ledger cannot be read. ${messageOf(error)}`, { cause: error })
+      : new StartError("damaged-database", messageOf(error), { cause: error });
   if (code === null) return error;
   return new StartError("data-unwritable", messageOf(error).includes(folder) ? messageOf(error) : `${folder}: ${messageOf(error)}`, {
     cause: error,
@@ -161,6 +163,7 @@ async function start(settings: Settings, log: Logger, closers: Closers): Promise
   const loopLag = measureLoopLag();
   closers.add(() => loopLag.stop());
   const folder = await openDataFolder(settings.dataFolder);
+  closers.add(() => folder.release());
   let fail: (error: Error) => void = () => undefined;
   const failure = new Promise<Error>((resolve) => {
     fail = resolve;
