@@ -58,11 +58,12 @@ export class Coordinator implements CoordinatorApi {
       options,
       counters: this.#counters,
       log: (line) => this.#log(line),
-      changed: (run) => {
+      recorded: (run, { event }) => {
+        if (event.type === "assignment-ended") this.#desk.uploads.end(run, event.lease, event.attempt, event.reason);
+        if (event.type === "version-published") this.#desk.uploads.endRound(run, event.version);
         for (const listener of this.#listeners) listener(run);
       },
       revoke: (run, { volunteer, lease, attempt, reason }) => {
-        this.#desk.uploads.end(run, lease, attempt);
         this.#sessions.of(volunteer)?.port.send("revoke", { run, lease, attempt, reason });
       },
       isConnected: (volunteer) => this.#sessions.of(volunteer) !== undefined,

@@ -22,6 +22,7 @@ import {
 import { checkContribution, findAssignment } from "@weft/training";
 import type { CoordinatorOptions } from "./api.ts";
 import type { Counters } from "./counters.ts";
+import { PATIENCE_MS } from "./limits.ts";
 import type { Member } from "./member.ts";
 import type { Inspection } from "./ports.ts";
 import type { Run } from "./run.ts";
@@ -48,22 +49,27 @@ export class Desk implements UploadSink {
     this.uploads = new Uploads(options.spool, this, options.counters, options.spoolBytes, () => options.clock.now());
   }
 
-  /** The chosen run while it runs, else the first running one, in order of creation, that has work. */
+  /**
+   * The chosen run while it runs; else the run in which it holds a lease; else the first running one, in order of creation, that has
+   * work. A run whose next round is about to open is waited for: hopping to another for a moment would cost both.
+   */
   async lease(member: Member, request: LeaseRequest): Promise<Result<LeaseReply>> {
     if (this.#options.isClosing()) return refuse("unavailable", "the coordinator is stopping", 3_000);
+    const { volunteer } = member;
     const runs = [...this.#options.runs.values()];
-    const open = runs.reduce((sum, run) => sum + run.openCount(member.volunteer), 0);
+    const open = runs.reduce((sum, run) => sum + run.openCount(volunteer), 0);
     if (open >= MAX_OPEN_ASSIGNMENTS)
       return refuse("too-many-assignments", `at most ${MAX_OPEN_ASSIGNMENTS} leases are open at once for one volunteer`, ASK_AGAIN_MS);
     const chosen = this.#options.runs.get(request.run ?? member.run ?? "");
-    const candidates = chosen?.isRunning === true ? [chosen] : runs.filter((run) => run.isRunning);
-    let none: Result<LeaseReply> = ok({ kind: "none", reason: "no run is under way", retryAfterMs: ASK_AGAIN_MS });
-    for (const run of candidates) {
+    const running = runs.filter((run) => run.isRunning);
+    const at = chosen?.isRunning === true ? chosen : running.find((run) => run.openCount(volunteer) > 0);
+    let none: Result<LeaseReply> | null = null;
+    for (const run of at === undefined ? running : [at]) {
       const reply = await this.#leaseOf(run, member, request.samplesPerSecond);
-      if (!reply.ok || reply.value.kind === "lease") return reply;
-      if (none.ok && none.value.kind === "none" && run === candidates[0]) none = reply;
+      if (!reply.ok || reply.value.kind === "lease" || reply.value.retryAfterMs <= PATIENCE_MS) return reply;
+      none ??= reply;
     }
-    return none;
+    return none ?? ok({ kind: "none", reason: "no run is under way", retryAfterMs: ASK_AGAIN_MS });
   }
 
   async #leaseOf(run: Run, member: Member, samplesPerSecond: number | null): Promise<Result<LeaseReply>> {
@@ -74,6 +80,7 @@ export class Desk implements UploadSink {
     if (!submitted.ok) return submitted;
     for (const effect of submitted.effects) {
       if (effect.kind === "assign" && effect.assignment.volunteer === volunteer) {
+        run.leased(volunteer);
         await this.#leaveOthers(run, volunteer);
         return ok({ kind: "lease", assignment: run.assignmentMessage(effect.assignment) });
       }
@@ -86,11 +93,10 @@ export class Desk implements UploadSink {
     return ok({ kind: "none", reason: submitted.reason, retryAfterMs: ASK_AGAIN_MS });
   }
 
-  /** A volunteer counts where it works: it leaves the runs in which nothing of it is under way. */
+  /** A volunteer counts where it works: it leaves the runs where it has not worked for a while, or where there is nothing more to do. */
   async #leaveOthers(here: Run, volunteer: string): Promise<void> {
     for (const run of this.#options.runs.values())
-      if (run !== here && run.isPresent(volunteer) && run.openCount(volunteer) === 0)
-        await run.submit({ kind: "leave", volunteer, reason: "goodbye" });
+      if (run !== here && run.isVisitedNoMore(volunteer)) await run.submit({ kind: "leave", volunteer, reason: "goodbye" });
   }
 
   async contribution(member: Member, { header, signature }: ContributionOpen): Promise<Result<ContributionOpened>> {
@@ -99,17 +105,18 @@ export class Desk implements UploadSink {
     if (header.volunteer !== member.volunteer) return refuse("not-your-lease", "the header names another volunteer");
     if (run.loop.fault !== null)
       return refuse(run.loop.fault.code, `the coordinator cannot store: ${run.loop.fault.message}`, ASK_AGAIN_MS);
-    if (!(await this.#options.verify(header.volunteer, SIGNING_DOMAINS.contribution, header, signature))) {
-      const detail = "the header is not signed by the volunteer it names";
-      if (isHolder(run, header)) await this.spoiled(header, "bad-signature", detail);
-      return refuse("bad-signature", detail);
-    }
     const admitted = run.verdicts.get(header);
+    const refusal = admitted === undefined ? checkHeader(run, header) : null;
+    // What is no fault of the content is refused before anything costly is done.
+    if (refusal !== null && !FAULTS_OF_CONTENT.has(refusal.code)) return refusal;
+    const isSigned = await this.#options.verify(header.volunteer, SIGNING_DOMAINS.contribution, header, signature);
+    const fault = isSigned ? refusal : refuse("bad-signature", "the header is not signed by the volunteer it names");
+    if (fault !== null) {
+      if (isHolder(run, header)) await this.spoiled(header, fault.code, fault.message);
+      return fault;
+    }
     if (admitted !== undefined) return ok(this.uploads.remember(header, signature, ok({ kind: "admitted", version: admitted })));
-    const refusal = checkHeader(run, header);
-    if (refusal === null) return this.uploads.open(header, signature);
-    if (FAULTS_OF_CONTENT.has(refusal.code) && isHolder(run, header)) await this.spoiled(header, refusal.code, refusal.message);
-    return refusal;
+    return this.uploads.open(header, signature);
   }
 
   chunk(member: Member, header: ChunkHeader, payload: Uint8Array): Promise<Result<ChunkReply>> {

@@ -18,6 +18,12 @@ export const DEFAULT_LIMITS: CoordinatorLimits = {
 
 /** Messages of one session that are being answered at once: a window of chunks, a lease request, progress, and room. */
 export const MAX_IN_FLIGHT = 32;
+/** Hellos that one connection may get wrong before it is ended: each costs the checking of a signature. */
+export const MAX_REFUSED_HELLOS = 5;
+/** Where a run has no lease now, a volunteer waits there this long before it is offered another run's work. */
+export const PATIENCE_MS = 1_000;
+/** A volunteer that works elsewhere counts as present in a run for this long after its last lease there. */
+export const VISIT_MS = 60_000;
 /** A contribution whose connection is gone and whose assignment is not ended keeps its bytes this long. */
 export const UPLOAD_IDLE_MS = 10 * 60_000;
 /** Verdicts remembered for a volunteer that lost its acknowledgement, per run. */

@@ -1,12 +1,13 @@
 // One run with everything around its loop: its specification and data set as blobs, its owed work, its live facts, its views.
 // Knows nothing of connections; what concerns them goes to the host.
 import { canonicalBytes } from "@weft/ledger";
-import { type Assignment, type BlobRef, DatasetManifest, type RunId, type RunSpec } from "@weft/protocol";
+import { type Assignment, type BlobRef, DatasetManifest, type LedgerRecord, type RunId, type RunSpec } from "@weft/protocol";
 import { StorageFault } from "@weft/storage";
 import { codecNamed } from "@weft/tensors";
 import { type AssignmentGiven, type CloseRound, type Effect, type Input, openAssignmentsOf } from "@weft/training";
 import type { CoordinatorOptions } from "./api.ts";
 import type { Counters } from "./counters.ts";
+import { VISIT_MS } from "./limits.ts";
 import { Live } from "./live.ts";
 import type { Member } from "./member.ts";
 import { OwedWork } from "./owed-work.ts";
@@ -18,8 +19,8 @@ export interface RunHost {
   readonly options: Pick<CoordinatorOptions, "storage" | "compute" | "key" | "clock">;
   readonly counters: Counters;
   log(line: string): void;
-  /** Something of this run changed. */
-  changed(run: RunId): void;
+  /** One more record of this run, new or folded again at opening. */
+  recorded(run: RunId, record: LedgerRecord): void;
   revoke(run: RunId, effect: Extract<Effect, { kind: "revoke" }>): void;
   announce(run: RunId, version: number): void;
   isConnected(volunteer: string): boolean;
@@ -33,8 +34,10 @@ export class Run {
   readonly view: RunView;
   readonly #host: RunHost;
   readonly #owed: OwedWork;
-  /** Who joined in this process: after a restart a volunteer joins again, which keeps its leases. */
-  readonly #joined = new Set<string>();
+  /** Who joined in this process, and as what: after a restart a volunteer joins again, which keeps its leases. */
+  readonly #joined = new Map<string, string>();
+  /** When each volunteer was last given a lease here. */
+  readonly #lastLeaseMs = new Map<string, number>();
   readonly #upSinceMs: number;
   /** Raised when the ledger is folded anew: what was computed for the former state answers nothing. */
   #generation = 0;
@@ -60,7 +63,7 @@ export class Run {
         this.live.onRecord(record);
         this.verdicts.onRecord(record);
         this.view.onRecord(record);
-        host.changed(run);
+        host.recorded(run, record);
       },
       onRestart: () => {
         this.#generation += 1;
@@ -119,6 +122,7 @@ export class Run {
   submit(input: Input): Promise<Submitted> {
     if (input.kind === "leave") {
       this.#joined.delete(input.volunteer);
+      this.#lastLeaseMs.delete(input.volunteer);
       this.live.forget(input.volunteer);
     }
     return this.loop.submit(input);
@@ -135,11 +139,21 @@ export class Run {
     return openAssignmentsOf(this.loop.state, volunteer).map((given) => this.assignmentMessage(given));
   }
 
-  /** Joins where it has not joined in this process, or has left since. */
+  /** Joins where it has not joined in this process, has left since, or has another name or device now. */
   async ensureJoined({ volunteer, name, device }: Member): Promise<void> {
-    if (this.#joined.has(volunteer) && this.isPresent(volunteer)) return;
-    this.#joined.add(volunteer);
+    const as = JSON.stringify([name, device]);
+    if (this.#joined.get(volunteer) === as && this.isPresent(volunteer)) return;
+    this.#joined.set(volunteer, as);
     await this.submit({ kind: "join", volunteer, name, device });
+  }
+
+  leased(volunteer: string): void {
+    this.#lastLeaseMs.set(volunteer, this.#host.options.clock.now());
+  }
+  /** Present without holding anything, and for good as far as one can tell. */
+  isVisitedNoMore(volunteer: string): boolean {
+    if (!this.isPresent(volunteer) || this.openCount(volunteer) > 0) return false;
+    return !this.isRunning || this.#host.options.clock.now() - (this.#lastLeaseMs.get(volunteer) ?? 0) > VISIT_MS;
   }
 
   assignmentMessage({ lease, attempt, version, weights, start, samples, deadlineAtMs }: AssignmentGiven): Assignment {

@@ -22,7 +22,7 @@ import {
 import type { CoordinatorOptions, VolunteerPort, VolunteerSession } from "./api.ts";
 import type { Counters } from "./counters.ts";
 import type { Desk } from "./desk.ts";
-import { MAX_IN_FLIGHT } from "./limits.ts";
+import { MAX_IN_FLIGHT, MAX_REFUSED_HELLOS } from "./limits.ts";
 import type { Member } from "./member.ts";
 import { parseMessage } from "./parse.ts";
 import type { TokenBucket } from "./token-bucket.ts";
@@ -59,6 +59,7 @@ export class Session implements VolunteerSession {
   readonly #bucket: TokenBucket;
   #state: SessionState = { kind: "closed" };
   #inFlight = 0;
+  #refusedHellos = 0;
 
   /** One connection too many of its address: its hello hears so. */
   readonly #isOver: boolean;
@@ -149,7 +150,9 @@ export class Session implements VolunteerSession {
     // The connection may have gone, or been ended, while the signature was checked.
     if (this.#state.kind !== "checking") return refuse("unavailable", "this connection is closed", 1_000);
     if (refusal !== null) {
-      this.challenge();
+      this.#refusedHellos += 1;
+      if (this.#refusedHellos < MAX_REFUSED_HELLOS) this.challenge();
+      else this.end();
       return refusal;
     }
     const { volunteer, name, device, run } = hello;
@@ -191,7 +194,11 @@ export class Session implements VolunteerSession {
         const frame = decodeFrame(message);
         if (frame === null) return refuse("bad-message", "the frame's header is malformed");
         const header = parseMessage(ChunkHeader, frame.header);
-        return header.ok ? desk.chunk(member, header.value, frame.payload) : header;
+        if (!header.ok) return header;
+        const reply = await desk.chunk(member, header.value, frame.payload);
+        // Chunks that are wanted are bounded by the lease, and their sender by its window: a fast line shall be used.
+        if (reply.ok) this.#bucket.giveBack();
+        return reply;
       }
       case "release": {
         const ref = parseMessage(AssignmentRef, message);

@@ -23,4 +23,9 @@ export class TokenBucket {
     }
     return Math.max(1, Math.ceil(((1 - this.#tokens) * 1000) / this.#perSecond));
   }
+
+  /** The message turned out to be wanted: it shall not count. */
+  giveBack(): void {
+    this.#tokens = Math.min(this.#capacity, this.#tokens + 1);
+  }
 }

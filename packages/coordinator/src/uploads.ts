@@ -1,6 +1,7 @@
 // Contributions on their way in: chunks are put in order in a spool, the whole is inspected, stored and handed to its run, and the verdict
 // is kept for a sender that lost its acknowledgement. Knows neither sockets nor the rules by which a run admits.
 import {
+  type AssignmentEnd,
   CHUNK_BYTES,
   type ChunkHeader,
   type ChunkReply,
@@ -12,6 +13,7 @@ import {
   refuse,
   type Signature,
 } from "@weft/protocol";
+import { leaseBase } from "@weft/training";
 import type { UploadSpool } from "./api.ts";
 import type { Counters } from "./counters.ts";
 import { UPLOAD_IDLE_MS } from "./limits.ts";
@@ -137,11 +139,22 @@ export class Uploads {
     return reply;
   }
 
-  /** The assignment is over: unfinished bytes are of no use. A verdict is kept for who lost its acknowledgement. */
-  end(run: string, lease: string, attempt: number): void {
+  /** The assignment is over. Where a late answer still counts, its bytes may go on coming. */
+  end(run: string, lease: string, attempt: number, reason: AssignmentEnd): void {
+    if (reason === "expired" || reason === "left") return;
     const key = keyOf({ run, lease, attempt });
     const upload = this.#uploads.get(key);
-    if (upload !== undefined && upload.state.kind === "receiving") this.#drop(key, upload);
+    if (upload !== undefined) this.#endReceiving(key, upload);
+  }
+
+  /** A version was made: unfinished answers to what came before it are of no use. A verdict is kept for who lost its acknowledgement. */
+  endRound(run: string, version: number): void {
+    for (const [key, upload] of this.#uploads)
+      if (upload.header.run === run && leaseBase(upload.header.lease) < version) this.#endReceiving(key, upload);
+  }
+
+  #endReceiving(key: string, upload: Upload): void {
+    if (upload.state.kind === "receiving") this.#drop(key, upload);
   }
 
   /** Forgets uploads that nobody has touched for long. */

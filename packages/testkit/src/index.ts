@@ -1,3 +1,4 @@
+export * from "./failing-storage.ts";
 export * from "./fake-network.ts";
 export * from "./fixtures.ts";
 export * from "./scripted-volunteer.ts";

@@ -1,0 +1,155 @@
+// Who is connected, who took over from whom, who is gone and who only blinked.
+import { ScriptedVolunteer, TestCoordinator, TWO_CHUNK_SPEC, trainToTheEnd, unwrap } from "@weft/testkit";
+import { expect, test } from "vitest";
+
+test("a newer connection of the same key takes over: the older ends, leases stay, and the two count as one volunteer", async () => {
+  const kit = await TestCoordinator.start();
+  const run = await kit.createRun();
+  const [tab, other] = [new ScriptedVolunteer(1), new ScriptedVolunteer(1)];
+  await tab.join(kit.coordinator);
+  const lease = await tab.lease(null, 2);
+  const welcome = await other.join(kit.coordinator);
+  await kit.clock.drain();
+  expect(tab.closed).toBe(1);
+  expect(kit.coordinator.volunteersNow()).toBe(1);
+  expect(kit.coordinator.detail(run)?.volunteersNow).toBe(1);
+  expect(welcome.open.map(({ lease: id }) => id)).toEqual([lease.lease]);
+  expect(await tab.requestLease()).toMatchObject({ ok: false, code: "unavailable" });
+  await kit.pass(10_000);
+  expect(unwrap(await other.contribute(lease)).kind).toBe("admitted");
+});
+
+test("a connection that returns within 3 s keeps its leases; one that does not loses them to others", async () => {
+  const kit = await TestCoordinator.start();
+  const run = await kit.createRun();
+  const [anna, ben] = [new ScriptedVolunteer(1), new ScriptedVolunteer(2)];
+  await anna.join(kit.coordinator);
+  await ben.join(kit.coordinator);
+  const lease = await anna.lease(null, 8);
+  anna.disconnect();
+  await kit.pass(2_500);
+  expect((await anna.join(kit.coordinator)).open).toHaveLength(1);
+  anna.disconnect();
+  ben.work.length = 0;
+  await kit.pass(3_500);
+  expect(ben.work.length).toBeGreaterThan(0);
+  const again = await ben.lease(null, 8);
+  expect([again.lease, again.attempt]).toEqual([lease.lease, 2]);
+  const left = (await kit.records(run)).filter(({ event }) => event.type === "volunteer-left");
+  expect(left.map(({ event }) => event)).toMatchObject([{ volunteer: anna.key, reason: "silent" }]);
+});
+
+test("a goodbye gives the leases back at once, and the volunteer may ask again later", async () => {
+  const kit = await TestCoordinator.start();
+  await kit.createRun();
+  const anna = new ScriptedVolunteer(1);
+  await anna.join(kit.coordinator);
+  const lease = await anna.lease(null, 8);
+  unwrap(await anna.say("leave", { reason: "pause" }));
+  expect((await anna.join(kit.coordinator)).open).toEqual([]);
+  expect((await anna.lease(null, 8)).attempt).toBe(lease.attempt + 1);
+});
+
+test("one address has a bounded number of connections, and those beyond hear why", async () => {
+  const kit = await TestCoordinator.start({ limits: { sessionsPerAddress: 2 } });
+  await kit.createRun();
+  const from = (seed: number, address: string) => new ScriptedVolunteer(seed, address).connect(kit.coordinator);
+  const [first, second, third] = [from(1, "192.0.2.1"), from(2, "192.0.2.1"), from(3, "192.0.2.1")];
+  expect((await first.hello()).ok).toBe(true);
+  expect((await second.hello()).ok).toBe(true);
+  expect(await third.hello()).toMatchObject({ ok: false, code: "too-many-sessions" });
+  expect((await from(4, "192.0.2.2").hello()).ok).toBe(true);
+  third.disconnect();
+  first.disconnect();
+  expect((await from(3, "192.0.2.1").hello()).ok).toBe(true);
+  expect(kit.coordinator.counters()["sessions.turned-away"]).toBe(1);
+  // A flood is not even challenged.
+  const flood = Array.from({ length: 10 }, (_, index) => from(100 + index, "192.0.2.1"));
+  expect(flood.filter(({ closed }) => closed > 0).length).toBeGreaterThan(5);
+});
+
+test("a connection that says no hello is ended", async () => {
+  const kit = await TestCoordinator.start();
+  const silent = new ScriptedVolunteer(1).connect(kit.coordinator);
+  await kit.pass(19_000);
+  expect(silent.closed).toBe(0);
+  await kit.pass(2_000);
+  expect(silent.closed).toBe(1);
+});
+
+test("a flood of messages is refused with the time to wait, and costs the ledger nothing; others work on", async () => {
+  const kit = await TestCoordinator.start();
+  const run = await kit.createRun();
+  const [eve, honest] = [new ScriptedVolunteer(666), new ScriptedVolunteer(1)];
+  await eve.join(kit.coordinator);
+  await honest.join(kit.coordinator);
+  await eve.requestLease(null, 2);
+  const before = (await kit.records(run)).length;
+  const replies = await Promise.all(
+    Array.from({ length: 1_000 }, () => eve.say("progress", { run, lease: "0.0", attempt: 1, done: 1, of: 2 })),
+  );
+  const limited = replies.filter((reply) => !reply.ok && reply.code === "rate-limited");
+  expect(limited.length).toBeGreaterThan(880);
+  expect(limited[0]).toMatchObject({ retryAfterMs: expect.any(Number) });
+  expect((await kit.records(run)).length).toBe(before);
+  await kit.pass(3_000);
+  expect((await eve.say("progress", { run, lease: "0.0", attempt: 1, done: 2, of: 2 })).ok).toBe(true);
+  eve.disconnect();
+  await trainToTheEnd(kit, [honest]);
+});
+
+test("uploads together hold no more than the cap; the place is free again when one is done or given up", async () => {
+  const kit = await TestCoordinator.start({ limits: { spoolBytes: 100 } });
+  await kit.createRun();
+  const [anna, ben] = [new ScriptedVolunteer(1), new ScriptedVolunteer(2)];
+  await anna.join(kit.coordinator);
+  await ben.join(kit.coordinator);
+  const [annas, bens] = [anna.contribution(await anna.lease(null, 2)), ben.contribution(await ben.lease(null, 2))];
+  unwrap(await anna.open(annas));
+  expect(await ben.open(bens)).toMatchObject({ ok: false, code: "spool-full" });
+  expect(unwrap(await anna.chunk(annas, 0)).kind).toBe("admitted");
+  unwrap(await ben.open(bens));
+  const { run, lease, attempt } = bens.header;
+  const next = anna.contribution(await anna.lease(null, 2));
+  expect(await anna.open(next)).toMatchObject({ ok: false, code: "spool-full" });
+  unwrap(await ben.say("release", { run, lease, attempt }));
+  expect((await anna.open(next)).ok).toBe(true);
+});
+
+test("a coordinator that closes offers nothing more, finishes what is arriving, and ends the connections", async () => {
+  const kit = await TestCoordinator.start();
+  const run = await kit.createRun();
+  const anna = new ScriptedVolunteer(1);
+  await anna.join(kit.coordinator);
+  const arriving = anna.contribute(await anna.lease(null, 2));
+  const closing = kit.coordinator.close();
+  expect(await anna.requestLease()).toMatchObject({ ok: false, code: "unavailable" });
+  await closing;
+  expect(unwrap(await arriving).kind).toBe("admitted");
+  expect(anna.closed).toBe(1);
+  expect((await kit.records(run)).some(({ event }) => event.type === "contribution-admitted")).toBe(true);
+});
+
+test("an answer that comes in after its deadline counts while nobody else has settled the lease", async () => {
+  const kit = await TestCoordinator.start();
+  await kit.createRun(TWO_CHUNK_SPEC);
+  const anna = new ScriptedVolunteer(1);
+  await anna.join(kit.coordinator);
+  const slow = anna.contribution(await anna.lease(null, 8));
+  unwrap(await anna.open(slow));
+  unwrap(await anna.chunk(slow, 0));
+  await kit.pass(TWO_CHUNK_SPEC.round.deadlineMs + 5_000);
+  expect(anna.revoked).toMatchObject([{ reason: "expired" }]);
+  expect(unwrap(await anna.chunk(slow, 1)).kind).toBe("admitted");
+});
+
+test("a connection whose hellos stay wrong is ended", async () => {
+  const kit = await TestCoordinator.start();
+  const eve = new ScriptedVolunteer(666).connect(kit.coordinator);
+  for (let time = 1; time <= 5; time += 1) {
+    expect(eve.closed).toBe(0);
+    expect(await eve.hello({ origin: "x", nonce: "0".repeat(32) })).toMatchObject({ ok: false, code: "bad-nonce" });
+  }
+  expect(eve.closed).toBe(1);
+  expect(await eve.hello()).toMatchObject({ ok: false, code: "unavailable" });
+});

@@ -1,0 +1,119 @@
+// A disk that fails: nothing is acknowledged that is not stored, the sender hears why, and the run goes on when the disk does.
+import type { Compute } from "@weft/coordinator";
+import { memoryStorage } from "@weft/storage";
+import { failingStorage, ScriptedVolunteer, TestCoordinator, trainToTheEnd, unwrap } from "@weft/testkit";
+import { expect, test } from "vitest";
+
+async function scene(compute?: (inner: Compute) => Compute) {
+  const storage = failingStorage(memoryStorage());
+  const kit = await TestCoordinator.start({ storage, ...(compute === undefined ? {} : { compute }) });
+  const run = await kit.createRun();
+  const volunteer = new ScriptedVolunteer(1);
+  await volunteer.join(kit.coordinator);
+  return { storage, kit, run, volunteer };
+}
+
+test("a contribution whose record cannot be stored is refused, not lost: sent again later it is admitted, once", async () => {
+  const { storage, kit, run, volunteer } = await scene();
+  const contribution = volunteer.contribution(await volunteer.lease(null, 2));
+  storage.fail("ledger");
+  const refused = await volunteer.upload(contribution);
+  expect(refused).toMatchObject({ ok: false, code: "disk-full" });
+  expect((await kit.records(run)).some(({ event }) => event.type === "contribution-admitted")).toBe(false);
+  expect(await volunteer.requestLease()).toMatchObject({ ok: false, code: "disk-full" });
+  expect(kit.coordinator.detail(run)?.round.reason).toContain("storage failed");
+
+  storage.fail(null);
+  await kit.pass(2_000);
+  expect(unwrap(await volunteer.upload(contribution))).toEqual({ kind: "admitted", version: 1 });
+  await trainToTheEnd(kit, [volunteer]);
+  const records = await kit.records(run);
+  expect(
+    records.filter(({ event }) => event.type === "contribution-admitted" && event.header.sha256 === contribution.header.sha256),
+  ).toHaveLength(1);
+  expect(kit.coordinator.detail(run)?.phase).toBe("finished");
+});
+
+test("bytes that cannot be stored are refused before the run hears of them", async () => {
+  const { storage, kit, run, volunteer } = await scene();
+  const contribution = volunteer.contribution(await volunteer.lease(null, 2));
+  storage.fail("contributions");
+  expect(await volunteer.upload(contribution)).toMatchObject({ ok: false, code: "disk-full" });
+  storage.fail(null);
+  expect(unwrap(await volunteer.upload(contribution)).kind).toBe("admitted");
+  await trainToTheEnd(kit, [volunteer]);
+  expect(kit.coordinator.detail(run)?.phase).toBe("finished");
+});
+
+test("a version whose blobs cannot be stored is closed later, with the same weights", async () => {
+  const { kit: reference, run: referenceRun, volunteer: referenceVolunteer } = await scene();
+  await trainToTheEnd(reference, [referenceVolunteer]);
+
+  const { storage, kit, run, volunteer } = await scene();
+  while (kit.coordinator.detail(run)?.version === 0) {
+    const reply = await volunteer.requestLease();
+    storage.fail("blobs");
+    if (reply.ok && reply.value.kind === "lease") unwrap(await volunteer.contribute(reply.value.assignment));
+    else {
+      expect(kit.coordinator.detail(run)?.round.phase).toBe("closing");
+      await kit.pass(3_000);
+      expect(kit.coordinator.detail(run)?.version).toBe(0);
+      storage.fail(null);
+      await kit.pass(5_000);
+    }
+  }
+  storage.fail(null);
+  expect(kit.coordinator.counters()["work.failed"]).toBeGreaterThan(0);
+  await trainToTheEnd(kit, [volunteer]);
+  expect(kit.coordinator.detail(run)?.weights).toEqual(reference.coordinator.detail(referenceRun)?.weights);
+});
+
+test("a run that cannot be stored is refused and does not exist; its name is free of confusion afterwards", async () => {
+  const storage = failingStorage(memoryStorage());
+  const kit = await TestCoordinator.start({ storage });
+  const { TINY_SPEC } = await import("@weft/testkit");
+  storage.fail("ledger");
+  expect(await kit.coordinator.createRun(TINY_SPEC, "test")).toMatchObject({ ok: false, code: "disk-full" });
+  expect(kit.coordinator.runs()).toEqual([]);
+  storage.fail(null);
+  expect(await kit.createRun()).toBe("tiny-2");
+});
+
+test("work that the computer fails at is tried again until it is done, also across a restart", async () => {
+  let failures = 0;
+  const { kit, run, volunteer } = await scene((inner) => ({
+    initialWeights: (model, seed) => inner.initialWeights(model, seed),
+    inspect: (bytes, hash, codec, parameters) => inner.inspect(bytes, hash, codec, parameters),
+    closeRound: (id, spec, parameters, round) => {
+      failures += 1;
+      return failures <= 3 ? Promise.reject(new Error("the worker died")) : inner.closeRound(id, spec, parameters, round);
+    },
+    evaluate: (spec, manifest, weights) => inner.evaluate(spec, manifest, weights),
+    checkpoint: (input) => inner.checkpoint(input),
+  }));
+  for (let lease = await volunteer.requestLease(); lease.ok && lease.value.kind === "lease"; lease = await volunteer.requestLease())
+    await volunteer.contribute(lease.value.assignment);
+  await kit.pass(1_000);
+  expect(kit.coordinator.detail(run)?.version).toBe(0);
+  kit.abandon();
+  await kit.open();
+  await volunteer.join(kit.coordinator);
+  await trainToTheEnd(kit, [volunteer]);
+  expect(failures).toBeGreaterThan(3);
+  expect(kit.coordinator.detail(run)).toMatchObject({ phase: "finished", version: 3 });
+});
+
+test("a ledger with a gap, or without its manifest, stops the opening with one sentence", async () => {
+  const { kit, run } = await scene();
+  const records = await kit.records(run);
+  const storage = memoryStorage();
+  const gap = records.slice(1).map((record, seq) => ({ ...record, seq }));
+  await storage.ledger.append(run, gap, "durable");
+  await expect(TestCoordinator.start({ storage })).rejects.toMatchObject({ code: "damaged", message: expect.stringContaining(run) });
+  const bare = memoryStorage();
+  await bare.ledger.append(run, records, "durable");
+  await expect(TestCoordinator.start({ storage: bare, datasets: [] })).rejects.toMatchObject({
+    code: "damaged",
+    message: expect.stringContaining("manifest"),
+  });
+});
