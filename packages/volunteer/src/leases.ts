@@ -1,7 +1,7 @@
 // The leases' part of the machine: asking, computing in micro-batches, throttling, giving back. Knows nothing of the connection's set-up or of uploads.
 import { ERROR_CODES, MAX_OPEN_ASSIGNMENTS, type Refusal } from "@weft/protocol";
 import { type Input, type Job, jobKey, type LeaseAnswer } from "./state.ts";
-import { MAX_DEADLINE_MS, MAX_DEVICE_FAULTS, MAX_FIX_REFUSALS, PROGRESS_MS, SPEED_WEIGHT } from "./timing.ts";
+import { MAX_DEADLINE_MS, MAX_DEVICE_FAULTS, MAX_FIX_REFUSALS, OVERLAP_FROM_MS, PROGRESS_MS, SPEED_WEIGHT } from "./timing.ts";
 import {
   backOff,
   closeLink,
@@ -30,8 +30,10 @@ export function advanceAsking(turn: Turn): void {
   const { asking } = state;
   if (!wantsLeases(turn) || asking.kind === "asked" || (asking.kind === "wait" && now < asking.untilMs)) return;
   if (state.jobs.length >= MAX_OPEN_ASSIGNMENTS || state.jobs.some(needsDevice)) return;
+  const speed = shownSpeed(state);
+  if (state.jobs.some(({ assignment }) => speed !== null && assignment.samples / speed < OVERLAP_FROM_MS / 1000)) return;
   patch(turn, { asking: { kind: "asked", again: false } });
-  emit(turn, { kind: "request-lease", epoch: state.epoch, samplesPerSecond: shownSpeed(state) });
+  emit(turn, { kind: "request-lease", epoch: state.epoch, samplesPerSecond: speed });
 }
 
 /** Speed as the coordinator should plan with: busy speed times the share of time in which the device may be busy. */

@@ -32,3 +32,7 @@ export const MAX_LOSSES = 200;
 export const MAX_SHARES = 200;
 /** A deadline longer than this is not believed: no specification allows more than an hour. */
 export const MAX_DEADLINE_MS = 3_600_000;
+/** First wait before an upload is begun again, doubled each time. */
+export const RESEND_FIRST_MS = 100;
+/** A lease shorter than this is not worth asking for the next one before its verdict: most likely that is of the next version anyway. */
+export const OVERLAP_FROM_MS = 250;

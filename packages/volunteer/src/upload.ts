@@ -1,7 +1,7 @@
 // The uploads' part of the machine: header, chunks in a window, the verdict, and starting again. Knows nothing of what the bytes mean.
 import { CHUNK_BYTES, CHUNK_WINDOW, ERROR_CODES, type ErrorCode, type Refusal } from "@weft/protocol";
 import type { Input, Job, UploadStage } from "./state.ts";
-import { FAULT_FIRST_MS, FAULT_LONGEST_MS, MAX_FIX_REFUSALS, MAX_LOSSES, MAX_SHARES, MAX_UPLOAD_TRIES } from "./timing.ts";
+import { FAULT_LONGEST_MS, MAX_FIX_REFUSALS, MAX_LOSSES, MAX_SHARES, MAX_UPLOAD_TRIES, RESEND_FIRST_MS } from "./timing.ts";
 import { backOff, dropJob, emit, end, isFinal, jobOf, noteRefusal, patch, patchJob, type Turn, waitAfterFault } from "./turn.ts";
 
 /** Codes that speak against the bytes sent: more of the same would be refused too. */
@@ -105,7 +105,8 @@ function tryAgain(turn: Turn, job: Job, retryAfterMs: number | undefined, code: 
     waitAfterFault(turn, message, code);
     return;
   }
-  const waitMs = Math.min(FAULT_LONGEST_MS, retryAfterMs ?? (tries === 1 ? 100 : FAULT_FIRST_MS * 2 ** (tries - 2)));
+  // Longer each time, also where the coordinator names a short wait: eight refusals a moment apart are one and the same trouble.
+  const waitMs = Math.min(FAULT_LONGEST_MS, Math.max(retryAfterMs ?? 0, RESEND_FIRST_MS * 2 ** (tries - 1)));
   patchJob(turn, job.key, { tries, phase: { ...job.phase, stage: { kind: "waiting", untilMs: turn.now + waitMs } } });
 }
 

@@ -51,7 +51,7 @@ describe("volunteer", () => {
   });
 
   it("asks for the next lease while the last one is being decided on, and never holds more than two", async () => {
-    const w = world();
+    const w = world({ prepare: (engine) => (engine.stepMs = 100) });
     w.coordinator.leases = [w.lease("0.0"), w.lease("0.1"), w.lease("0.2")];
     w.coordinator.answers.chunk = null;
     w.volunteer.start();
@@ -59,6 +59,32 @@ describe("volunteer", () => {
     await w.clock.advance(2_000);
     expect(w.coordinator.said("lease").length).toBe(2);
     expect(w.engines[0]?.steps).toBe(6);
+  });
+
+  it("does not ask ahead of the verdict where leases take no time", async () => {
+    const w = world();
+    w.coordinator.leases = [w.lease("0.0"), w.lease("0.1")];
+    w.coordinator.answers.chunk = null;
+    w.volunteer.start();
+    await w.clock.advance(2_000);
+    expect(w.coordinator.said("lease").length).toBe(1);
+  });
+
+  it("keeps an upload through many refusals that name a short wait, and gives a lease back though the first try is refused", async () => {
+    const w = world();
+    w.coordinator.leases = [w.lease("0.0")];
+    let refusals = 0;
+    w.coordinator.answers.chunk = (frame: Uint8Array) =>
+      refusals++ < 7 ? { ok: false, code: "rate-limited", message: "Slower.", retryAfterMs: 5 } : w.coordinator.receive(frame);
+    w.volunteer.start();
+    await w.until(() => w.coordinator.admitted.length === 1);
+    w.coordinator.answers.release = () =>
+      w.coordinator.said("release").length < 3 ? { ok: false, code: "rate-limited", message: "Slower." } : { ok: true, value: null };
+    w.coordinator.leases = [w.lease("1.0", { weights: { sha256: "00".repeat(32), sizeBytes: 24 } })];
+    w.coordinator.handlers?.notice("work", { run: "tiny", version: 1 });
+    await w.until(() => w.coordinator.said("release").length === 3);
+    await w.clock.advance(10_000);
+    expect(w.coordinator.said("release").length).toBe(3);
   });
 
   it("sleeps between micro-batches as its effort says, from the next micro-batch on", async () => {

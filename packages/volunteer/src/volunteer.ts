@@ -1,9 +1,10 @@
 // The volunteer: carries out what the state machine decides, over an injected transport, engine, data, identity and clock, and feeds back
 // what came of it. Decides nothing itself.
-import { ok, PROTOCOL_VERSION, type Result, refuse } from "@weft/protocol";
-import type * as z from "zod/mini";
+import { type AssignmentRef, ERROR_CODES, ok, PROTOCOL_VERSION, type Result, refuse } from "@weft/protocol";
+import * as z from "zod/mini";
 import { cachedBlobs, checkedBlobs } from "./blobs.ts";
 import { ChallengeIn, ChunkReplyIn, ContributionOpenedIn, LeaseReplyIn, parseReply, RevokeIn, WelcomeIn, WorkIn } from "./inbound.ts";
+import { Pacer } from "./pacer.ts";
 import type { BlobSource, Clock, Hash, VolunteerData, VolunteerEngine, VolunteerIdentity } from "./ports.ts";
 import type { VolunteerSnapshot } from "./snapshot.ts";
 import { type Effect, type Input, initialState, jobKey, type VolunteerState } from "./state.ts";
@@ -32,6 +33,7 @@ export interface VolunteerOptions {
   readonly seed: number;
 }
 
+const RELEASE_TRIES = 4;
 /** Data shards kept in memory. */
 const SHARD_CACHE_BYTES = 64 * 1024 * 1024;
 
@@ -42,7 +44,7 @@ export class Volunteer {
   readonly #inbox: Input[] = [];
   #state: VolunteerState;
   #snapshot: VolunteerSnapshot;
-  #connection: { readonly epoch: number; readonly line: Connection; challenge: ChallengeIn | null } | null = null;
+  #connection: { readonly epoch: number; readonly line: Connection; readonly pacer: Pacer; challenge: ChallengeIn | null } | null = null;
   #sleepUntilMs: number | null = null;
   #draining = false;
   #leaving: Promise<unknown> = Promise.resolve();
@@ -182,13 +184,12 @@ export class Volunteer {
       }
       case "release": {
         const { run, lease, attempt } = effect.assignment;
-        // Unanswered, the deadline gives the lease back all the same.
-        void this.#connection?.line.request("release", { run, lease, attempt }, REQUEST_TIMEOUT_MS);
+        void this.#release({ run, lease, attempt });
         return;
       }
       case "progress": {
         const { run, lease, attempt } = effect.assignment;
-        void this.#connection?.line.request("progress", { run, lease, attempt, done: effect.done, of: effect.of }, REQUEST_TIMEOUT_MS);
+        void this.#ask(this.#connection?.epoch ?? -1, "progress", { run, lease, attempt, done: effect.done, of: effect.of }, z.unknown());
         return;
       }
       case "discard":
@@ -232,7 +233,7 @@ export class Volunteer {
       disconnected: (reason) => this.#take({ kind: "disconnected", epoch, reason }),
       notice: (event, message) => this.#notice(epoch, event, message),
     });
-    this.#connection = { epoch, line, challenge: null };
+    this.#connection = { epoch, line, pacer: new Pacer(), challenge: null };
   }
 
   #disconnect(goodbye: "goodbye" | "pause" | "stop" | null): void {
@@ -292,8 +293,22 @@ export class Volunteer {
     schema: z.ZodMiniType<T>,
     timeoutMs = REQUEST_TIMEOUT_MS,
   ): Promise<Result<T>> {
-    if (message === null || this.#connection?.epoch !== epoch) return refuse("unavailable", "There is no connection.");
-    return parseReply(schema, event, await this.#connection.line.request(event, message, timeoutMs));
+    const connection = this.#connection;
+    if (message === null || connection?.epoch !== epoch) return refuse("unavailable", "There is no connection.");
+    const waitMs = connection.pacer.waitMs(this.#options.clock.now());
+    if (waitMs > 0) await this.#options.clock.sleep(waitMs);
+    return parseReply(schema, event, await connection.line.request(event, message, timeoutMs));
+  }
+
+  /** Tried again where that may help; failing that, the deadline gives the lease back all the same. */
+  async #release(assignment: AssignmentRef): Promise<void> {
+    // The state may be past this connection already: a lease is given back just before a goodbye.
+    const epoch = this.#connection?.epoch ?? -1;
+    for (let tries = 1; tries <= RELEASE_TRIES; tries++) {
+      const reply = await this.#ask(epoch, "release", assignment, z.unknown());
+      if (reply.ok || !ERROR_CODES[reply.code].retry) return;
+      await this.#options.clock.sleep(Math.min(reply.retryAfterMs ?? 0, 5_000) + 100 * tries);
+    }
   }
 }
 
