@@ -27,7 +27,9 @@ export interface Backend {
 
 /** TensorFlow.js has one current backend. For one that is initialised `setBackend` takes effect before it returns its promise. */
 export function useBackend(name: string): void {
-  if (tf.getBackend() !== name) void tf.setBackend(name);
+  if (tf.getBackend() === name) return;
+  if (tf.findBackend(name) === null) throw new Error(`The ${name} backend is gone: its engine was disposed of`);
+  void tf.setBackend(name);
 }
 
 /** Parameters of a backend that computes in this thread: tensors are made anew with each write. */

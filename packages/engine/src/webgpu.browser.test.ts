@@ -1,12 +1,16 @@
 // The engine on WebGPU in a real browser, held against the f64 reference. A missing adapter fails: nothing here is skipped.
 import * as tf from "@tensorflow/tfjs-core";
 import { initialWeights, probeBatch, probeWeights } from "@weft/models";
+import type { StepResult } from "@weft/tensors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { relativeError, SMALL_MODELS } from "../../models/test/cases.ts";
 import { reference } from "../../models/test/reference-models.ts";
 import { createEngine, type Engine } from "./index.ts";
 
-describe("the engine on WebGPU", () => {
+/** Shaders compile slowly on a software adapter of a busy machine; nothing here judges speed. */
+const TIMEOUT_MS = 90_000;
+
+describe("the engine on WebGPU", { timeout: TIMEOUT_MS }, () => {
   let engine: Engine;
   beforeAll(async () => {
     expect(navigator.gpu, "this browser has no WebGPU: see the flags in vite.config.ts").toBeDefined();
@@ -15,7 +19,7 @@ describe("the engine on WebGPU", () => {
   });
   afterAll(() => engine.dispose());
 
-  it("passes its self-test within 2 s, pipelines compiled anew, on TensorFlow.js's webgpu backend", async () => {
+  it("passes its self-test on TensorFlow.js's webgpu backend", async () => {
     const startedMs = performance.now();
     const result = await engine.selfTest();
     const elapsedMs = performance.now() - startedMs;
@@ -67,6 +71,21 @@ describe("the engine on WebGPU", () => {
       expect(await run(45)).toEqual(early);
     });
   }
+
+  it("a gpt wide enough for the tiled matrix product agrees with the CPU engine to 1e-5", async () => {
+    const model = { ...SMALL_MODELS.gpt, vocabulary: 70, context: 16, layers: 1, width: 64 } as const;
+    const batch = probeBatch(model, 4, 3, 92);
+    const weights = initialWeights(model, 91);
+    const cpu = await createEngine({ preference: "cpu", allowSoftwareGpu: false });
+    const results: StepResult[] = [];
+    for (const each of [cpu, engine]) {
+      await each.load(model, batch.rows);
+      await each.setWeights(weights);
+      results.push(await each.step(batch));
+    }
+    expect(relativeError([results[1]?.lossSum ?? 0], [results[0]?.lossSum ?? 0])).toBeLessThan(1e-5);
+    expect(relativeError(results[1]?.gradientSum ?? [], results[0]?.gradientSum ?? [])).toBeLessThan(1e-5);
+  });
 
   it("computes the same again after new weights and back", async () => {
     const model = SMALL_MODELS.gpt;

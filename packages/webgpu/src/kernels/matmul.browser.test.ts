@@ -19,7 +19,7 @@ const LAYOUTS = [false, true].flatMap((transposeA) => [false, true].map((transpo
 /** Unit roundoff of f32. */
 const UNIT = 2 ** -24;
 
-describe("the tiled matrix product", () => {
+describe("the tiled matrix product", { timeout: 90_000 }, () => {
   let backend: WebGPUBackend;
   let readBack: FlatReadBack;
   beforeAll(async () => {
