@@ -4,6 +4,9 @@
 import { type MessagePort, type Transferable, Worker, type WorkerOptions } from "node:worker_threads";
 import type { MessagePortLike } from "@weft/storage";
 
+/** Each thread has a nursery of its own; the large typed arrays lie outside it, so a small one costs nothing and keeps the process small. */
+const YOUNG_MB = 8;
+
 /** Where a worker's entry lies beside this module: `workers/NAME.ts` from source, `workers/NAME.js` in the bundle. */
 const entryOf = (name: string): URL => new URL(`./workers/${name}${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
 
@@ -47,7 +50,11 @@ function workerOf<T>(entry: URL, input: T, options: WorkerOptions): Worker {
 }
 
 export function startThread<T>(name: string, input: T, transfer: readonly Transferable[] = []): Thread {
-  const worker = workerOf(entryOf(name), input, { name: `weft-${name}`, transferList: [...transfer] });
+  const worker = workerOf(entryOf(name), input, {
+    name: `weft-${name}`,
+    transferList: [...transfer],
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+  });
   const ready = new Promise<void>((resolve, reject) => {
     worker.once("error", reject);
     worker.once("exit", (code) => reject(new Error(`the ${name} worker ended with ${code} before it was ready`)));
