@@ -9,7 +9,7 @@ import { brotliCompress, constants, gzip } from "node:zlib";
 import { build } from "esbuild";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const WORKERS = ["storage-worker", "compute-worker", "evaluation-worker"];
+const WORKERS = ["storage-worker", "compute-worker", "evaluation-worker", "embedded-worker"];
 const COMPRESSED = new Set([".html", ".js", ".mjs", ".css", ".json", ".svg", ".wasm", ".txt", ".webmanifest"]);
 /** Below it the headers weigh more than what is saved. */
 const WORTH_BYTES = 1024;

@@ -1,10 +1,8 @@
 // The data sets that exist here, embedded and imported: manifests as files in the data folder, manifests and shards as blobs of the storage.
 // Knows no HTTP.
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { DatasetLookup } from "@weft/coordinator";
-import { DATASETS_FOLDER, DatasetFault, datasetCatalog, type ReadEmbedded } from "@weft/datasets";
+import { DATASETS_FOLDER, DatasetFault, datasetCatalog, EMBEDDED_IDS } from "@weft/datasets";
 import { canonicalBytes } from "@weft/ledger";
 import type { BlobRef, DatasetManifest } from "@weft/protocol";
 import { type BlobStore, folderFiles } from "@weft/storage";
@@ -14,16 +12,11 @@ export interface DatasetShelf extends DatasetLookup {
   list(): Promise<readonly DatasetManifest[]>;
 }
 
-/** Files of the data sets that come with Weft. */
-const readEmbedded: ReadEmbedded = (path) => {
-  const home = dirname(createRequire(import.meta.url).resolve("@weft/datasets/package.json"));
-  return readFile(join(home, "embedded", ...path.split("/")));
-};
-
-/** Adds the embedded sets where they are missing. Rejects with a DatasetFault for files that are damaged. */
-export async function openShelf(dataFolder: string, blobs: BlobStore): Promise<DatasetShelf> {
+/** `unpackEmbedded` adds the embedded sets; it is called only where one is missing, and rejects for files that are damaged. */
+export async function openShelf(dataFolder: string, blobs: BlobStore, unpackEmbedded: () => Promise<void>): Promise<DatasetShelf> {
   const catalog = datasetCatalog(folderFiles(nodeDisk(), join(dataFolder, DATASETS_FOLDER)), blobs);
-  await catalog.addEmbedded(readEmbedded);
+  const there = await Promise.all(EMBEDDED_IDS.map((id) => catalog.manifest(id)));
+  if (there.includes(null)) await unpackEmbedded();
   /** By the manifest's text: whose shards are known to be in the storage. */
   const whole = new Map<string, BlobRef>();
   const blobOf = async (manifest: DatasetManifest): Promise<BlobRef> => {

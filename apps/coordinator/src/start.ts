@@ -205,7 +205,7 @@ async function start(settings: Settings, log: Logger, closers: Closers): Promise
 
   const accounts = await openAccountsIn(folder, settings, new URL(addresses.volunteer).origin);
   closers.add(() => accounts.close());
-  const shelf = await openShelf(folder.path, pool.storage.blobs);
+  const shelf = await openShelf(folder.path, pool.storage.blobs, () => pool.once("embedded-worker"));
   const opened = await openCore(settings, folder, pool, shelf, origins.originNamed, log);
   const coordinator = opened.core;
   core = coordinator;

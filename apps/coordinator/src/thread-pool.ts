@@ -9,6 +9,8 @@ import { portLike, startThread, type Thread } from "./threads.ts";
 export interface ThreadPool {
   readonly storage: Storage;
   readonly compute: Compute;
+  /** Runs the worker `name` with the folder and a port to the storage until it is ready, then ends it. */
+  once(name: string): Promise<void>;
   /** Closes the storage, then ends the threads. */
   close(): Promise<void>;
 }
@@ -91,6 +93,12 @@ export async function openThreadPool({ folder, onStorageLost, log }: ThreadPoolO
       closeRound: (...args) => rounds.call("closeRound", ...args) as ReturnType<Compute["closeRound"]>,
       checkpoint: (...args) => rounds.call("checkpoint", ...args) as ReturnType<Compute["checkpoint"]>,
       evaluate: (...args) => evaluations.call("evaluate", ...args) as ReturnType<Compute["evaluate"]>,
+    },
+    async once(name) {
+      const port = makePort();
+      const { worker, ready } = startThread(name, { folder, storage: port }, [port]);
+      worker.on("error", () => undefined);
+      await ready.finally(() => worker.terminate());
     },
     async close() {
       closing = true;
