@@ -1,9 +1,7 @@
 // Entry of the web application: styles, router, root. Knows no page.
-import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { queries } from "./app/queries.ts";
 import { router } from "./app/router.tsx";
 import "./styles/tokens.css";
 import "./styles/base.css";
@@ -13,8 +11,6 @@ const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no element with the id root");
 createRoot(root).render(
   <StrictMode>
-    <QueryClientProvider client={queries}>
-      <RouterProvider router={router} />
-    </QueryClientProvider>
+    <RouterProvider router={router} />
   </StrictMode>,
 );

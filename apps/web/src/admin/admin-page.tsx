@@ -1,12 +1,20 @@
 // The admin's address: whichever door is needed, then the desk.
+import { QueryClientProvider } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { sentenceOf } from "../app/api.ts";
+import { queries } from "../app/queries.ts";
 import { Desk } from "./desk.tsx";
 import { useSession } from "./session.ts";
 import { ChoosePassword, SignIn } from "./sign-in.tsx";
 import "../styles/admin.css";
 
-export function AdminPage() {
+export const AdminPage = () => (
+  <QueryClientProvider client={queries}>
+    <Doors />
+  </QueryClientProvider>
+);
+
+function Doors() {
   const session = useSession();
   useEffect(() => {
     document.title = "Admin · Weft";

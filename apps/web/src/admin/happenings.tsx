@@ -55,7 +55,7 @@ export function Rejections({ detail }: { detail: RunDetail }) {
 }
 
 export function WhatHappened({ detail }: { detail: RunDetail }) {
-  const newest = detail.log.slice(-SHOWN * 2).reverse();
+  const newest = detail.log.slice(-SHOWN).reverse();
   return (
     <section className="sec" aria-labelledby="h-log">
       <div className="sec-head">

@@ -30,7 +30,7 @@ export function BarChart(props: Props) {
       {
         width: Math.max(1, element.clientWidth),
         height: first.heightPx,
-        padding: [6, 0, 0, 0],
+        padding: [6, 0, 6, 0],
         legend: { show: false },
         cursor: { show: false },
         scales: {

@@ -73,7 +73,7 @@ function drawEnds(plot: uPlot, { lines, format }: LineChartProps): void {
     const textY = Math.max(y, free);
     free = textY + px(15);
     ctx.fillStyle = token("ink");
-    ctx.fillText(`${line.name} ${format(value)}`.trim(), x + px(8), textY);
+    ctx.fillText(`${line.name} ${format(value)}`.trim(), bbox.left + bbox.width + px(8), textY);
   }
   ctx.restore();
 }

@@ -1,8 +1,8 @@
 // Below the loom: the reader's limits, machine and credit while lending; what lending means, always.
 
 import { Link } from "@tanstack/react-router";
-import { isDisplayName, type RunDetail } from "@weft/protocol";
-import { type FormEvent, useState } from "react";
+import type { RunDetail } from "@weft/protocol";
+import { lazy, Suspense, useState } from "react";
 import { bytes, count, percent, plural, rate } from "../words/figures.ts";
 import { licence, shortVolunteer } from "../words/run-words.ts";
 import type { VolunteerSnapshot } from "../worker/client.ts";
@@ -76,40 +76,8 @@ export function YourMachine({ snapshot }: { snapshot: VolunteerSnapshot }) {
   );
 }
 
-function YourName({ name, volunteer }: { name: string | null; volunteer: string | null }) {
-  const [draft, setDraft] = useState(name ?? "");
-  const wanted = draft.normalize("NFC").trim();
-  const wrong = wanted !== "" && !isDisplayName(wanted);
-  const save = (event: FormEvent) => {
-    event.preventDefault();
-    if (!wrong) lender.setName(wanted === "" ? null : wanted);
-  };
-  return (
-    <form className="row" onSubmit={save}>
-      <label htmlFor="name">Known as</label>
-      <input
-        id="name"
-        className="in name"
-        type="text"
-        value={draft}
-        maxLength={64}
-        autoComplete="nickname"
-        placeholder={volunteer === null ? "a name, if you like" : shortVolunteer(volunteer)}
-        aria-invalid={wrong}
-        aria-describedby={wrong ? "name-wrong" : undefined}
-        onChange={(event) => setDraft(event.target.value)}
-      />
-      <button className="btn tight" type="submit" disabled={wrong || wanted === (name ?? "")}>
-        Save
-      </button>
-      {wrong && (
-        <span className="note bad" id="name-wrong">
-          1 to 32 visible characters
-        </span>
-      )}
-    </form>
-  );
-}
+/** Brings the rules of names with it, which nobody needs before lending. */
+const YourName = lazy(() => import("./your-name.tsx").then(({ YourName: component }) => ({ default: component })));
 
 /** The last versions, own ones red. */
 function OwnVersions({ detail, mine }: { detail: RunDetail; mine: number }) {
@@ -161,7 +129,9 @@ export function YourCredit({ snapshot, detail }: { snapshot: VolunteerSnapshot; 
           <dd>{snapshot.volunteer === null ? "made when you first lend" : <code>{shortVolunteer(snapshot.volunteer)}</code>}</dd>
         </div>
       </dl>
-      <YourName name={snapshot.name} volunteer={snapshot.volunteer} />
+      <Suspense fallback={<div className="row" />}>
+        <YourName name={snapshot.name} volunteer={snapshot.volunteer} />
+      </Suspense>
     </div>
   );
 }

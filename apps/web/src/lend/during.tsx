@@ -1,7 +1,7 @@
 // What the reader sees while lending: the lease in hand, own figures, the loss, effort, and the ways to rest or end.
 import type { RunDetail } from "@weft/protocol";
 import type { LeaseProgress, VolunteerStatus } from "@weft/volunteer";
-import type { CSSProperties } from "react";
+import { type CSSProperties, useEffect, useRef } from "react";
 import { Spark } from "../charts/spark.tsx";
 import { useNow } from "../live/use-now.ts";
 import { clock, count, duration, loss, ordinal, percent } from "../words/figures.ts";
@@ -110,8 +110,24 @@ function Head({ status, snapshot }: { status: AtWork; snapshot: VolunteerSnapsho
   );
 }
 
-export function During({ status, snapshot, detail }: { status: AtWork; snapshot: VolunteerSnapshot; detail: RunDetail | null }) {
-  const { lease, losses } = snapshot;
+/** A pause between two leases shorter than this is not worth a change of words. */
+const BETWEEN_MS = 1_200;
+
+/** What is shown: between two leases the last one stands for a moment, so that words and figures do not flicker. */
+function useSteady(status: AtWork, lease: LeaseProgress | null): { readonly status: AtWork; readonly lease: LeaseProgress | null } {
+  const kept = useRef<{ readonly lease: LeaseProgress; readonly atMs: number } | null>(null);
+  const nowMs = useNow(400);
+  useEffect(() => {
+    if (lease !== null) kept.current = { lease, atMs: Date.now() };
+  }, [lease]);
+  const between = lease === null && (status.state === "working" || status.state === "waiting");
+  if (!between || kept.current === null || nowMs - kept.current.atMs > BETWEEN_MS) return { status, lease };
+  return { status: { state: "working" }, lease: kept.current.lease };
+}
+
+export function During({ status: truth, snapshot, detail }: { status: AtWork; snapshot: VolunteerSnapshot; detail: RunDetail | null }) {
+  const { losses } = snapshot;
+  const { status, lease } = useSteady(truth, snapshot.lease);
   const share = snapshot.shares[snapshot.shares.length - 1];
   const first = losses[0];
   const newest = losses[losses.length - 1];

@@ -10,6 +10,8 @@ import type { Answer, Answered, Asked, Question, Subject } from "./messages.ts";
 import { probabilitiesOf, writeTokens } from "./write.ts";
 
 // Threads of the WASM backend start from scripts in blobs, which the content security policy forbids; one thread answers fast enough here.
+// Registered here too, since the backend that registers it is loaded later; a value that was set stays.
+env().registerFlag("WASM_HAS_MULTITHREAD_SUPPORT", () => false);
 env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
 
 let engine: Engine | null = null;
