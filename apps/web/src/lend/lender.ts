@@ -6,6 +6,7 @@ import {
   createVolunteerClient,
   detectCapabilities,
   type Effort,
+  IDLE_SNAPSHOT,
   type VolunteerClient,
   type VolunteerSnapshot,
 } from "../worker/client.ts";
@@ -63,3 +64,6 @@ function createLender() {
   };
 }
 export const lender = createLender();
+
+/** At the console, for people who want to look: `weft.snapshot()`. */
+Object.assign(globalThis, { weft: { snapshot: (): VolunteerSnapshot => lender.store.getState().snapshot ?? IDLE_SNAPSHOT } });
