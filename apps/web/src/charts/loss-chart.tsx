@@ -3,7 +3,7 @@ import type { RunDetail } from "@weft/protocol";
 import { useMemo } from "react";
 import { clock, count, loss, percent } from "../words/figures.ts";
 import { type Line, LineChart } from "./line-chart.tsx";
-import { type Across, firstOf, joinCurves, lastOf, lossRange, smooth } from "./series.ts";
+import { type Across, evaluatedOnly, firstOf, joinCurves, lastOf, lossRange, smooth } from "./series.ts";
 
 export type Measure = "loss" | "accuracy";
 interface Props {
@@ -18,7 +18,10 @@ const X_NAMES: Record<Across, string> = { version: "version", samples: "samples"
 
 export function LossChart({ detail, measure, across = "version", smoothing = 0, heightPx }: Props) {
   const { versionPoints, evaluations, checkpoints } = detail;
-  const curves = useMemo(() => joinCurves(versionPoints, evaluations, across), [versionPoints, evaluations, across]);
+  const curves = useMemo(() => {
+    const all = joinCurves(versionPoints, evaluations, across);
+    return measure === "accuracy" ? evaluatedOnly(all) : all;
+  }, [versionPoints, evaluations, across, measure]);
   const smoothed = useMemo(() => smooth(curves.training, smoothing), [curves, smoothing]);
   const range = useMemo(
     () => (measure === "accuracy" ? accuracyRange(curves.accuracy) : (lossRange([smoothed, curves.heldOut]) ?? ([0, 1] as const))),

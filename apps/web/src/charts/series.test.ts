@@ -1,6 +1,6 @@
 import type { EvaluationPoint, VersionPoint } from "@weft/protocol";
 import { describe, expect, it } from "vitest";
-import { joinCurves, lastOf, lossRange, smooth, tableRows, throughput } from "./series.ts";
+import { evaluatedOnly, joinCurves, lastOf, lossRange, smooth, tableRows, throughput } from "./series.ts";
 
 const point = (version: number, atMs: number, lossMean: number): VersionPoint => ({
   version,
@@ -31,6 +31,14 @@ describe("curves", () => {
   });
   it("place an evaluation at the samples its version had seen", () => {
     expect(joinCurves(points, evaluations, "samples").x).toEqual([0, 100, 200]);
+  });
+  it("can be cut down to the evaluated points", () => {
+    expect(evaluatedOnly(joinCurves(points, evaluations, "version"))).toEqual({
+      x: [0, 2],
+      training: [null, 2],
+      heldOut: [4, 2.5],
+      accuracy: [0, 0.2],
+    });
   });
   it("keep each point's own time", () => {
     expect(joinCurves(points, evaluations, "time").x).toEqual([0.5, 1, 3, 3.5]);

@@ -48,6 +48,12 @@ export function joinCurves(points: readonly VersionPoint[], evaluations: readonl
   return { x, training: column("training"), heldOut: column("heldOut"), accuracy: column("accuracy") };
 }
 
+/** The evaluated points alone: a curve that has no value in between needs no empty places under the crosshair. */
+export function evaluatedOnly({ x, training, heldOut, accuracy }: Curves): Curves {
+  const there = (_: unknown, index: number): boolean => heldOut[index] !== null;
+  return { x: x.filter(there), training: training.filter(there), heldOut: heldOut.filter(there), accuracy: accuracy.filter(there) };
+}
+
 /**
  * Exponential moving average whose first values are not pulled towards zero: the sum of weights is divided out.
  * `weight` 0 changes nothing; nulls stay null and do not count.
