@@ -1,6 +1,7 @@
 // `weft datasets`: list, import, fetch. Works on the data folder itself; a running coordinator holds its folder's lock.
 import {
   type About,
+  EMBEDDED_IDS,
   type FractionSplit,
   fetchDataset,
   type ImportedDataset,
@@ -10,11 +11,11 @@ import {
   importText,
   RECIPES,
 } from "@weft/datasets";
-import { type DatasetManifest, totalSamples } from "@weft/protocol";
+import { DatasetManifest, totalSamples } from "@weft/protocol";
 import type { Command } from "commander";
 import { listManifests, withCatalog } from "../datasets/open-catalog.ts";
-import { fromAddress, fromFolder, readLocal } from "../datasets/sources.ts";
-import { columns, visible } from "./columns.ts";
+import { fromAddresses, fromFolder, readLocal } from "../datasets/sources.ts";
+import { columns, visible, visibleJson } from "./columns.ts";
 
 interface AboutOptions {
   readonly data: string;
@@ -34,6 +35,28 @@ const number = (text: string, option: string): number => {
   if (text.trim() === "" || !Number.isFinite(value)) throw new Error(`${option} must be a number, not "${visible(text)}".`);
   return value;
 };
+
+/** What each field of a manifest must be, in words: the schema knows only yes and no. */
+const RULES = {
+  id: "1 to 40 small letters, digits and hyphens, with no hyphen at either end, for example my-novels",
+  name: "1 to 80 characters",
+  description: "1 to 1000 characters",
+  source: "1 to 500 characters",
+  license: "an SPDX identifier such as CC-BY-4.0, or LicenseRef-PublicDomain for the public domain",
+  attribution: "1 to 1000 characters",
+  citation: "at most 2000 characters",
+} as const;
+
+/** Says which option is wrong before a file is read. */
+function checkAbout(options: AboutOptions): void {
+  for (const [field, rule] of Object.entries(RULES) as [keyof typeof RULES, string][]) {
+    const value = options[field];
+    if (value !== undefined && !DatasetManifest.shape[field].safeParse(value).success)
+      throw new Error(`--${field} must be ${rule}, not "${visible(value.slice(0, 60))}".`);
+  }
+  if (EMBEDDED_IDS.some((id) => id === options.id))
+    throw new Error(`--id ${options.id} is the name of a data set that comes with Weft. Import this one under another id.`);
+}
 
 const aboutOf = (options: AboutOptions, files: readonly string[]): About => ({
   id: options.id,
@@ -76,7 +99,8 @@ const shapeOf = (text: string): { readonly height: number; readonly width: numbe
   return { height: Number(match[1]), width: Number(match[2]), channels: Number(match[3] ?? 1) };
 };
 
-export function registerDatasets(program: Command): void {
+/** `download` fetches what `fetch` is asked for: the platform's unless told. */
+export function registerDatasets(program: Command, download?: typeof globalThis.fetch): void {
   const datasets = program.command("datasets").description("list, import and fetch data sets");
   const withData = (command: Command): Command => command.option("--data <folder>", "the data folder", ".weft");
 
@@ -84,7 +108,7 @@ export function registerDatasets(program: Command): void {
     .option("--json", "the manifests, as JSON")
     .action(async ({ data, json }: { readonly data: string; readonly json?: boolean }) => {
       const manifests = await listManifests(data);
-      if (json === true) return say(JSON.stringify(manifests, null, 2));
+      if (json === true) return say(visibleJson(manifests));
       const rows = manifests.map((manifest) => [
         manifest.id,
         manifest.name,
@@ -99,7 +123,7 @@ export function registerDatasets(program: Command): void {
   withData(datasets.command("fetch <name>").description(`download a known data set: ${Object.keys(RECIPES).join(", ")}`))
     .option("--from <folder>", "use the files in this folder; their hashes are checked all the same")
     .action(async (name: string, { data, from }: { readonly data: string; readonly from?: string }) => {
-      const source = from === undefined ? fromAddress : fromFolder(from);
+      const source = from === undefined ? fromAddresses(download) : fromFolder(from);
       const dataset = await fetchDataset(name, source, (file, done, of) => say(`${done + 1} of ${of}: ${file}`));
       await store(data, dataset);
     });
@@ -113,7 +137,8 @@ export function registerDatasets(program: Command): void {
       .option("--name <text>", "title shown to people; the id unless said")
       .option("--description <text>", "what the data is, in a sentence or two")
       .option("--source <text>", "where it comes from: an address or a catalogue entry")
-      .option("--citation <text>", "how to cite it");
+      .option("--citation <text>", "how to cite it")
+      .hook("preAction", (_, command) => checkAbout(command.opts<AboutOptions>()));
 
   withAbout(imports.command("idx").description("labelled images in IDX files, packed or not (the form of MNIST)"))
     .requiredOption("--images <file>", "training images")

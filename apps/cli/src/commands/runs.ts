@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import type { RunDetail, RunSummary } from "@weft/protocol";
 import type { Command } from "commander";
-import { DEFAULT_URL, getJson, sendCommand } from "./api.ts";
-import { columns, visible } from "./columns.ts";
+import { getJson, sendCommand, withUrl } from "./api.ts";
+import { columns, visible, visibleJson } from "./columns.ts";
 
 interface Target {
   readonly url: string;
@@ -13,9 +13,36 @@ interface Target {
 const quality = ({ accuracy, heldOutLoss }: RunSummary): string =>
   accuracy !== null ? `${(100 * accuracy).toFixed(1)} %` : heldOutLoss !== null ? heldOutLoss.toFixed(3) : "";
 
+const told = (run: RunDetail): string => {
+  const checkpoint = run.newestCheckpoint;
+  const refused = Object.entries(run.rejectedByCode).map(([code, count]) => `${count} ${code}`);
+  const rows = [
+    ["state", `${run.phase}, v${run.version} of ${run.versions}`],
+    ["why", run.round.reason],
+    ["held-out", quality(run) || "not measured yet"],
+    ["model", `${run.model}, ${run.parameters} parameters, to be published under ${run.license}`],
+    ["data", `${run.dataset.name}, ${run.dataset.license}; ${run.manifest.attribution}`],
+    ["volunteers", `${run.volunteersNow} now, ${run.volunteersEver} ever`],
+    ["refused", refused.join(", ") || "nothing"],
+    ["checkpoint", checkpoint === null ? "none yet" : `v${checkpoint.version}, ${checkpoint.archive.sizeBytes} bytes`],
+  ];
+  return `${visible(run.name)}: ${visible(run.description)}\n${columns(rows)}`;
+};
+
+/** A specification as a file holds it. */
+async function readSpec(file: string): Promise<unknown> {
+  const text = await readFile(file, "utf8").catch((error: unknown) => {
+    throw new Error(`${file} cannot be read (${error instanceof Error ? error.message : String(error)}).`);
+  });
+  try {
+    return JSON.parse(text.replace(/^\ufeff/, ""));
+  } catch (error) {
+    throw new Error(`${file} is no JSON (${error instanceof Error ? error.message : String(error)}).`);
+  }
+}
+
 export function registerRuns(program: Command): void {
   const runs = program.command("runs").description("watch and steer the runs of a coordinator");
-  const withUrl = (command: Command): Command => command.option("--url <url>", "the coordinator", DEFAULT_URL);
   const withData = (command: Command): Command =>
     withUrl(command).option("--data <folder>", "the coordinator's data folder, whose key signs you in", ".weft");
 
@@ -37,26 +64,14 @@ export function registerRuns(program: Command): void {
     runs.command("show <run>").description("one run: its state, and why its round waits").option("--json", "everything, as JSON"),
   ).action(async (id: string, { url, json }: Target & { readonly json?: boolean }) => {
     const run = await getJson<RunDetail>(url, `/api/runs/${encodeURIComponent(id)}`);
-    if (json === true) process.stdout.write(`${JSON.stringify(run, null, 2)}\n`);
-    else
-      process.stdout.write(
-        `${visible(run.name)}: ${visible(run.description)}\n${run.phase}, v${run.version} of ${run.versions} ${quality(run)}\n${visible(run.round.reason)}\n`,
-      );
+    process.stdout.write(`${json === true ? visibleJson(run) : told(run)}\n`);
   });
 
   withData(runs.command("create <specification.json>").description("start a run; mistakes are named before anything starts")).action(
     async (file: string, { url, data }: Target) => {
-      const text = await readFile(file, "utf8").catch(() => {
-        throw new Error(`${file} cannot be read.`);
-      });
-      let spec: unknown;
-      try {
-        spec = JSON.parse(text);
-      } catch (error) {
-        throw new Error(`${file} is no JSON: ${error instanceof Error ? error.message : String(error)}`);
-      }
+      const spec = await readSpec(file);
       const { run } = await sendCommand<{ readonly run: string }>(url, data, { type: "create-run", spec });
-      process.stdout.write(`${run} is running: ${new URL(`/runs/${run}`, url).href}\n`);
+      process.stdout.write(`${visible(run)} is running: ${new URL(`/runs/${run}`, url).href}\n`);
     },
   );
 

@@ -1,6 +1,7 @@
 // The data sets in a data folder on this machine, without a coordinator. Adding takes the folder's lock; looking does not.
-import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
+import { readFile, stat } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { DATASETS_FOLDER, type DatasetCatalog, datasetCatalog, EMBEDDED_IDS, type ReadEmbedded } from "@weft/datasets";
 import { DatasetManifest } from "@weft/protocol";
 import { folderFiles, openFileStorage, StorageFault } from "@weft/storage";
@@ -9,10 +10,12 @@ import { nodeDisk } from "@weft/storage/node";
 /** Runs `work` on the catalog of `folder`, which nobody else may have open. What was dropped at opening is said on standard error. */
 export const withCatalog = async <T>(folder: string, work: (catalog: DatasetCatalog) => Promise<T>): Promise<T> => {
   const disk = nodeDisk();
+  if ((await stat(folder).catch(() => null))?.isDirectory() === false)
+    throw new Error(`The data folder ${folder} is a file, not a folder. Name another with --data.`);
   const storage = await openFileStorage(disk, folder).catch((error: unknown) => {
     if (error instanceof StorageFault && /is in use/.test(error.message))
       throw new Error(
-        `${error.message} A running coordinator holds its data folder: stop it (Ctrl-C), add the data set, and start it again.`,
+        `${error.message.replace(/ Stop it first\.$/, "")} Stop the coordinator (Ctrl-C), add the data set, and start it again.`,
       );
     throw error;
   });
@@ -25,8 +28,8 @@ export const withCatalog = async <T>(folder: string, work: (catalog: DatasetCata
 };
 
 export const readEmbedded: ReadEmbedded = async (path) => {
-  const root = import.meta.resolve("@weft/datasets/package.json");
-  return new Uint8Array(await readFile(fileURLToPath(new URL(`embedded/${path}`, root))));
+  const home = dirname(createRequire(import.meta.url).resolve("@weft/datasets/package.json"));
+  return new Uint8Array(await readFile(join(home, "embedded", ...path.split("/"))));
 };
 
 /** Every data set that a run can name: those in the folder, and the embedded ones, which a coordinator adds at its first start. */

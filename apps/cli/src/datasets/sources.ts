@@ -33,34 +33,35 @@ export const fromFolder =
     throw new Error(`The folder ${folder} has neither ${plain} nor ${plain}.gz.`);
   };
 
-export const fromAddress: FetchBytes = async (address, maxBytes) => {
-  const fail = (why: string): never => {
-    throw new Error(`${address} could not be downloaded (${why}). Nothing was imported; a copy of the files can be used with --from DIR.`);
-  };
-  const whyOf = (error: unknown): string => {
-    if (!(error instanceof Error)) return String(error);
-    return error.cause instanceof Error ? error.cause.message || error.message : error.message;
-  };
-  const reply = await fetch(address, { signal: AbortSignal.timeout(DOWNLOAD_MS) }).catch((error: unknown) => fail(whyOf(error)));
-  if (!reply.ok || reply.body === null) return fail(`the server answered ${reply.status}`);
-  const parts: Uint8Array[] = [];
-  let total = 0;
-  const reader = reply.body.getReader();
-  for (;;) {
-    const next = await reader.read().catch((error: unknown) => fail(whyOf(error)));
-    if (next.done) break;
-    total += next.value.length;
-    if (total > maxBytes) {
-      await reader.cancel().catch(() => undefined);
-      return fail(`it is longer than the ${maxBytes} bytes that are due`);
-    }
-    parts.push(next.value);
-  }
-  const whole = new Uint8Array(total);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+const whyOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === "TimeoutError") return `it took more than ${DOWNLOAD_MS / 60_000} minutes`;
+  return error.cause instanceof Error ? error.cause.message || error.message : error.message;
 };
+
+/** Downloads over `download`, which follows redirects. */
+export const fromAddresses =
+  (download: typeof fetch = fetch): FetchBytes =>
+  async (address, maxBytes) => {
+    const fail = (why: string): never => {
+      throw new Error(
+        `${address} could not be downloaded (${why}). Nothing was imported; a copy of the files can be used with --from DIR.`,
+      );
+    };
+    const reply = await download(address, { signal: AbortSignal.timeout(DOWNLOAD_MS) }).catch((error: unknown) => fail(whyOf(error)));
+    if (!reply.ok || reply.body === null) return fail(`the server answered ${reply.status}`);
+    const parts: Uint8Array[] = [];
+    let total = 0;
+    const reader = reply.body.getReader();
+    for (;;) {
+      const next = await reader.read().catch((error: unknown) => fail(`it broke off after ${total} bytes: ${whyOf(error)}`));
+      if (next.done) break;
+      total += next.value.length;
+      if (total > maxBytes) {
+        await reader.cancel().catch(() => undefined);
+        return fail(`it is longer than the ${maxBytes} bytes that are due`);
+      }
+      parts.push(next.value);
+    }
+    return new Uint8Array(Buffer.concat(parts, total));
+  };
