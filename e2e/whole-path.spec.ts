@@ -10,6 +10,7 @@ import { accuracy, safetensors, unzip } from "./support/independent.ts";
 import { slowDigits } from "./support/specifications.ts";
 
 const TARGET = 0.95;
+const VERSIONS = 60;
 let coordinator: CoordinatorProcess;
 
 test.beforeAll(async () => {
@@ -33,7 +34,7 @@ async function lend(browser: Browser, run: string): Promise<Page> {
 
 test("two tabs train, one leaves, the coordinator restarts, and the checkpoint is as good as was said", async ({ browser }) => {
   test.setTimeout(480_000);
-  const reply = await command(coordinator, { type: "create-run", spec: slowDigits("two tabs", 40) });
+  const reply = await command(coordinator, { type: "create-run", spec: slowDigits("two tabs", VERSIONS) });
   const run = reply?.run ?? "";
   expect(run).toBe("two-tabs");
   const detail = (): Promise<RunDetail> => coordinator.json<RunDetail>(`/api/runs/${run}`);
@@ -82,20 +83,20 @@ test("two tabs train, one leaves, the coordinator restarts, and the checkpoint i
 
   // The coordinator restarts in the middle; the page says so and heals by itself.
   const before = (await detail()).version;
-  expect(before).toBeLessThan(40);
+  expect(before).toBeLessThan(VERSIONS);
   await coordinator.restart();
   await expect.poll(async () => (await detail()).version, { timeout: 120_000 }).toBeGreaterThan(before);
 
   await expect.poll(async () => (await detail()).phase, { timeout: 300_000 }).toBe("finished");
   const finished = await detail();
-  await expect.poll(async () => (await detail()).newestCheckpoint?.version ?? -1, { timeout: 30_000 }).toBe(40);
+  await expect.poll(async () => (await detail()).newestCheckpoint?.version ?? -1, { timeout: 30_000 }).toBe(VERSIONS);
   await expect.poll(async () => (await detail()).accuracy ?? 0, { timeout: 30_000 }).toBeGreaterThanOrEqual(TARGET);
 
   // A researcher downloads the checkpoint from the page.
   await staying.goto(`${coordinator.url}/runs/${run}`);
   const downloading = staying.waitForEvent("download");
   await staying
-    .getByRole("link", { name: /Download v40/ })
+    .getByRole("link", { name: new RegExp(`Download v${VERSIONS}`) })
     .first()
     .click();
   const archive = new Uint8Array(await readFile(await (await downloading).path()));

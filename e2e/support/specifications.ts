@@ -1,7 +1,7 @@
 // Run specifications of the end-to-end tests: small enough for a software adapter, long enough that a lease has a middle.
 import type { RunSpec } from "@weft/protocol";
 
-/** A digits run whose leases last seconds on a software adapter: 1,024 samples a version in micro-batches of 8. */
+/** A digits run whose leases last seconds on a software adapter: 768 samples a version in micro-batches of 16. */
 export const slowDigits = (name: string, versions: number): RunSpec => ({
   format: "weft-run/1",
   name,
@@ -14,10 +14,10 @@ export const slowDigits = (name: string, versions: number): RunSpec => ({
   training: {
     mode: "gradient",
     versions,
-    samplesPerVersion: 1024,
-    microBatch: 8,
+    samplesPerVersion: 768,
+    microBatch: 16,
     rule: { kind: "mean" },
-    optimizer: { kind: "adamw", learningRate: 0.02, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01 },
+    optimizer: { kind: "adamw", learningRate: 0.04, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01 },
     schedule: { kind: "cosine", warmupVersions: 2, finalFraction: 0.1 },
     codec: "f32",
   },
