@@ -20,7 +20,13 @@ export default defineConfig({
   root: "apps/web",
   plugins: [react()],
   worker: { format: "es" },
-  build: { outDir: "dist", emptyOutDir: true, target: "es2022" },
+  build: {
+    outDir: "dist",
+    emptyOutDir: true,
+    target: "es2022",
+    // How long the bundler took in its plugins is no news to whoever types `npm start`.
+    rolldownOptions: { checks: { bundlerTimings: false } },
+  },
   server: {
     port: 5173,
     proxy: {

@@ -205,7 +205,9 @@ export function Starting({
   detail: RunDetail | null;
 }) {
   const nowMs = useNow(200);
-  const current: Step = snapshot?.status.state === "starting" ? snapshot.status.step : "self-test";
+  const step: Step = snapshot?.status.state === "starting" ? snapshot.status.step : "self-test";
+  // With the first lease comes the run's model, on which the device is tested again: part of getting that lease ready.
+  const current: Step = step === "self-test" && snapshot?.milestones.firstLeaseMs !== undefined ? "fetching" : step;
   return (
     <div>
       <p className="run-head">

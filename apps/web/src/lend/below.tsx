@@ -110,7 +110,8 @@ function OwnVersions({ detail, mine }: { detail: RunDetail; mine: number }) {
 export function YourCredit({ snapshot, detail }: { snapshot: VolunteerSnapshot; detail: RunDetail | null }) {
   const mine = indexOfVolunteer(detail, snapshot.volunteer);
   const view = detail?.volunteers[mine];
-  const all = detail?.volunteers.reduce((sum, volunteer) => sum + volunteer.samples, 0) ?? 0;
+  // Every closed version holds its whole batch, and the open round says what it holds so far; the list of volunteers may be cut short.
+  const all = detail === null ? 0 : detail.version * detail.spec.training.samplesPerVersion + detail.round.samplesIn;
   return (
     <div>
       <h2>Your credit</h2>

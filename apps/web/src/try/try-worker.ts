@@ -1,18 +1,15 @@
 // Computes a run's newest model beside the page: one question after another, engine and weights kept between them.
 // Loaded when the try-it box is first used. Knows no page.
 
-import { env } from "@tensorflow/tfjs-core";
 import { datasetReader } from "@weft/datasets";
 import { createEngine, type Engine } from "@weft/engine";
+import { computeInOneThread } from "../worker/one-thread.ts";
 import { wasmUrls } from "../worker/wasm-urls.ts";
 import { fetchBlob } from "./blobs.ts";
 import type { Answer, Answered, Asked, Question, Subject } from "./messages.ts";
 import { probabilitiesOf, writeTokens } from "./write.ts";
 
-// Threads of the WASM backend start from scripts in blobs, which the content security policy forbids; one thread answers fast enough here.
-// Registered here too, since the backend that registers it is loaded later; a value that was set stays.
-env().registerFlag("WASM_HAS_MULTITHREAD_SUPPORT", () => false);
-env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
+computeInOneThread();
 
 let engine: Engine | null = null;
 let loadedModel = "";

@@ -1,7 +1,10 @@
 // The nested worker: TensorFlow.js and the kernels, nothing else. A step may block this thread for seconds without delaying a heartbeat.
 import { createEngine, type EngineOptions } from "@weft/engine";
 import { type EngineCall, serveEngine } from "@weft/volunteer/engine-rpc";
+import { computeInOneThread } from "./one-thread.ts";
 import { wasmUrls } from "./wasm-urls.ts";
+
+computeInOneThread();
 
 interface Port {
   postMessage(message: unknown, transfer: ArrayBuffer[]): void;
