@@ -4,7 +4,7 @@ import {
   compileAhead,
   DeviceParameters,
   FlatReadBack,
-  installMatmul,
+  installKernels,
   openDevice,
   registerWebGpuBackend,
   unregisterWebGpuBackend,
@@ -20,7 +20,7 @@ export async function openWebGpu(gpu: GPU, allowSoftware: boolean): Promise<Back
   if (!opened.ok) throw new EngineUnavailableError("no-webgpu", opened.message);
   const { device, description, software } = opened.value;
   const backend = await registerWebGpuBackend(opened.value);
-  installMatmul();
+  installKernels();
   const readBack = new FlatReadBack(backend);
   return {
     info: { backend: "webgpu", description, software },

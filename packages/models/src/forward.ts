@@ -1,11 +1,14 @@
 // mlp, cnn and gpt: from named parameters and inputs to logits, and from logits to the loss. Knows TensorFlow.js, but no backend.
 import * as tf from "@tensorflow/tfjs-core";
 import type { CnnSpec, GptSpec, MlpSpec, ModelSpec } from "@weft/protocol";
+import { causalAttention } from "./ops/attention.ts";
 import { convolutionRelu, flattenNchw, imagesOf, maxPool2 } from "./ops/convolution.ts";
 import { crossEntropySum } from "./ops/cross-entropy.ts";
 import { add } from "./ops/differentiable.ts";
+import { embedding } from "./ops/embedding.ts";
+import { gelu } from "./ops/gelu.ts";
+import { layerNorm } from "./ops/layer-norm.ts";
 import { linear } from "./ops/linear.ts";
-import { addPositions, causalAttention, embedding, gelu, layerNorm } from "./ops/transformer.ts";
 
 /** Parameters by canonical name, in canonical layout. */
 export type NamedTensors = ReadonlyMap<string, tf.Tensor>;
@@ -61,7 +64,7 @@ function gpt(model: GptSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.
   };
 
   const table = get<tf.Tensor2D>("wte.weight");
-  let x = addPositions(embedding(tf.reshape(inputs, [-1]), table), get("wpe.weight"), length);
+  let x = embedding(tf.reshape(inputs, [-1]), table, get("wpe.weight"), length);
   for (let layer = 0; layer < model.layers; layer++) {
     const block = `h.${layer}`;
     const mixed = causalAttention(dense(norm(x, `${block}.ln_1`), `${block}.attn.c_attn`), model.heads, length);
@@ -88,11 +91,5 @@ export function logits(model: ModelSpec, parameters: NamedTensors, inputs: tf.Te
 
 /** Weighted sum over the batch of each sample's loss; that of a window is the mean over its tokens. */
 export function lossSum(model: ModelSpec, parameters: NamedTensors, { inputs, targets, weights }: ModelTensors): tf.Scalar {
-  const rows = inputs.shape[0];
-  const predictions = targets.shape[0] / rows;
-  const each =
-    predictions === 1
-      ? weights
-      : (tf.reshape(tf.tile(tf.reshape(tf.mul(weights, 1 / predictions), [rows, 1]), [1, predictions]), [-1]) as tf.Tensor1D);
-  return crossEntropySum(logits(model, parameters, inputs), targets, each);
+  return crossEntropySum(logits(model, parameters, inputs), targets, weights);
 }

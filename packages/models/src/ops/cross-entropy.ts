@@ -1,9 +1,35 @@
 // The loss: weighted sum of the cross-entropy of each row of logits against a class.
 import * as tf from "@tensorflow/tfjs-core";
 import { differentiable } from "./differentiable.ts";
+import { hasFused, runFused } from "./fused.ts";
 
-/** sum over rows of weight * (log sum exp(logits) - logits[target]). logits [n, classes], targets int32 [n], weights [n]: a scalar. */
+/** sum over rows of weight * (log sum exp(logits) - logits[target]). logits [samples * predictions, classes], targets int32
+ *  [samples * predictions], weights [samples]: a scalar. A sample's weight is shared evenly by its predictions. */
 export function crossEntropySum(logits: tf.Tensor2D, targets: tf.Tensor1D, weights: tf.Tensor1D): tf.Scalar {
+  const predictions = targets.shape[0] / weights.shape[0];
+  if (hasFused("WeftCrossEntropy")) return fusedCrossEntropy(logits, targets, weights, predictions);
+  return plainCrossEntropy(logits, targets, predictions === 1 ? weights : shared(weights, predictions));
+}
+
+function fusedCrossEntropy(logits: tf.Tensor2D, targets: tf.Tensor1D, weights: tf.Tensor1D, predictions: number): tf.Scalar {
+  return differentiable([logits], () => {
+    const [value, logSums] = runFused("WeftCrossEntropy", { logits, targets, weights }, { predictions }) as [tf.Scalar, tf.Tensor1D];
+    return {
+      value,
+      kept: [logits, logSums, targets, weights],
+      backward: (dy, [l, s, t, w]) =>
+        runFused("WeftCrossEntropyGradient", { dy, logits: l, logSums: s, targets: t, weights: w }, { predictions }),
+    };
+  }) as tf.Scalar;
+}
+
+/** [samples] to [samples * predictions]. */
+function shared(weights: tf.Tensor1D, predictions: number): tf.Tensor1D {
+  const column = tf.reshape(tf.mul(weights, 1 / predictions), [-1, 1]);
+  return tf.reshape(tf.tile(column, [1, predictions]), [-1]);
+}
+
+function plainCrossEntropy(logits: tf.Tensor2D, targets: tf.Tensor1D, weights: tf.Tensor1D): tf.Scalar {
   const [n, classes] = logits.shape;
   return differentiable([logits], () => {
     const hot = tf.oneHot(targets, classes);

@@ -1,18 +1,12 @@
 // WGSL of the register-tiled matrix product: a workgroup of 8x8 threads makes a 64x64 tile of the result, each thread 8x8 of it in
-// registers, from slices of 16 along the inner dimension in workgroup memory. Any extents: what lies outside reads as 0.
+// registers, from slices of 16 along the inner dimension in workgroup memory. Any extents: what lies outside reads as 0. How A and B are
+// stored stands in the uniforms, so that one pipeline serves all layouts: it takes longer to compile than all other kernels together.
 
 export const TILE = 64;
 const DEPTH = 16;
 /** Threads along each side of a workgroup. */
 export const THREADS = 8;
 const LANES = ["x", "y", "z", "w"] as const;
-
-export interface MatmulLayout {
-  /** A is stored [inner, rows] instead of [rows, inner]. */
-  readonly transposeA: boolean;
-  /** B is stored [columns, inner] instead of [inner, columns]. */
-  readonly transposeB: boolean;
-}
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
@@ -28,32 +22,26 @@ const accumulators = range(8)
   .map((row) => `  var c${row}l = vec4<f32>(); var c${row}h = vec4<f32>();`)
   .join("\n");
 
-const store = range(8)
-  .map((row) => `  storeRow(base, row0 + ${row}, column0, c${row}l); storeRow(base, row0 + ${row}, column0 + 4, c${row}h);`)
-  .join("\n");
+const accumulated = range(8)
+  .map((row) => `c${row}l, c${row}h`)
+  .join(", ");
 
-/** Body for TensorFlow.js's program frame, which declares A, B, result, uniforms (with rows, columns, inner) and the ids. A and B may be
- *  arrays of i32: TensorFlow.js casts int32 to float32 by name alone, so values are converted as they are read. */
-export const matmulShader = ({ transposeA, transposeB }: MatmulLayout): string => `
+/** Body for TensorFlow.js's program frame, which declares A, B, result, uniforms and the ids. Element (row, k) of A lies at
+ *  row * rowA + k * innerA, element (k, column) of B at k * innerB + column * columnB. A and B may be arrays of i32: TensorFlow.js casts
+ *  int32 to float32 by name alone, so values are converted as they are read. */
+export const MATMUL_UNIFORMS = "rows : i32, columns : i32, inner : i32, rowA : i32, innerA : i32, innerB : i32, columnB : i32,";
+
+export const MATMUL_SHADER = `
 var<workgroup> sliceA: array<array<vec4<f32>, ${TILE / 4}>, ${DEPTH}>;
 var<workgroup> sliceB: array<array<vec4<f32>, ${TILE / 4}>, ${DEPTH}>;
 
 fn valueA(base: i32, row: i32, k: i32) -> f32 {
   if (row >= uniforms.rows || k >= uniforms.inner) { return 0.0; }
-  return f32(A[base + ${transposeA ? "k * uniforms.rows + row" : "row * uniforms.inner + k"}]);
+  return f32(A[base + row * uniforms.rowA + k * uniforms.innerA]);
 }
 fn valueB(base: i32, k: i32, column: i32) -> f32 {
   if (column >= uniforms.columns || k >= uniforms.inner) { return 0.0; }
-  return f32(B[base + ${transposeB ? "column * uniforms.inner + k" : "k * uniforms.columns + column"}]);
-}
-fn storeValue(base: i32, row: i32, column: i32, value: f32) {
-  if (row < uniforms.rows && column < uniforms.columns) { result[base + row * uniforms.columns + column] = value; }
-}
-fn storeRow(base: i32, row: i32, column: i32, value: vec4<f32>) {
-  storeValue(base, row, column, value.x);
-  storeValue(base, row, column + 1, value.y);
-  storeValue(base, row, column + 2, value.z);
-  storeValue(base, row, column + 3, value.w);
+  return f32(B[base + k * uniforms.innerB + column * uniforms.columnB]);
 }
 
 fn main() {
@@ -68,15 +56,12 @@ fn main() {
 ${accumulators}
 
   for (var start = 0; start < uniforms.inner; start = start + ${DEPTH}) {
-    for (var part = 0; part < ${(TILE * DEPTH) / 4 / (THREADS * THREADS)}; part = part + 1) {
+    for (var part = 0; part < ${(TILE * DEPTH) / (THREADS * THREADS)}; part = part + 1) {
       let place = part * ${THREADS * THREADS} + thread;
-      let k = place / ${TILE / 4};
-      let four = place % ${TILE / 4};
-      let row = tileRow + 4 * four;
-      let column = tileColumn + 4 * four;
-      let at = start + k;
-      sliceA[k][four] = vec4<f32>(valueA(baseA, row, at), valueA(baseA, row + 1, at), valueA(baseA, row + 2, at), valueA(baseA, row + 3, at));
-      sliceB[k][four] = vec4<f32>(valueB(baseB, at, column), valueB(baseB, at, column + 1), valueB(baseB, at, column + 2), valueB(baseB, at, column + 3));
+      let k = place / ${TILE};
+      let along = place % ${TILE};
+      sliceA[k][along / 4][along % 4] = valueA(baseA, tileRow + along, start + k);
+      sliceB[k][along / 4][along % 4] = valueB(baseB, start + k, tileColumn + along);
     }
     workgroupBarrier();
     for (var k = 0; k < ${DEPTH}; k = k + 1) {
@@ -89,9 +74,12 @@ ${multiply}
     workgroupBarrier();
   }
 
+  var sums = array<vec4<f32>, 16>(${accumulated});
   let base = batch * uniforms.rows * uniforms.columns;
-  let row0 = tileRow + 8 * y;
-  let column0 = tileColumn + 8 * x;
-${store}
+  for (var part = 0; part < 64; part = part + 1) {
+    let row = tileRow + 8 * y + part / 8;
+    let column = tileColumn + 8 * x + part % 8;
+    if (row < uniforms.rows && column < uniforms.columns) { result[base + row * uniforms.columns + column] = sums[part / 4][part % 4]; }
+  }
 }
 `;

@@ -1,27 +1,34 @@
-// The matrix product of TensorFlow.js on WebGPU, replaced by the register-tiled one where both sides of the result are large enough.
+// The matrix product of TensorFlow.js on WebGPU, replaced by the register-tiled one unless a side of the result is too small.
 import type { WebGPUBackend, WebGPUProgram } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import { WEBGPU } from "../register-backend.ts";
-import { type MatmulLayout, matmulShader, THREADS, TILE } from "./matmul-shader.ts";
+import { MATMUL_SHADER, MATMUL_UNIFORMS, THREADS, TILE } from "./matmul-shader.ts";
 
 const KERNEL = "BatchMatMul";
-/** Below it a tile would be mostly empty, and the stock kernels for small results are better. */
-const LEAST_EXTENT = TILE;
+/** A side of the result below which a tile would be all but empty. */
+const LEAST_EXTENT = 8;
+/** Where a tile is filled, or so little is to be done that another pipeline would cost more than it saves. */
+const FULL_EXTENT = TILE;
+const SHORT_INNER = 256;
 
-function program(batch: number, rows: number, columns: number, layout: MatmulLayout): WebGPUProgram {
+function program(batch: number, rows: number, columns: number): WebGPUProgram {
   return {
     variableNames: ["A", "B"],
-    uniforms: "rows : i32, columns : i32, inner : i32,",
+    uniforms: MATMUL_UNIFORMS,
     workgroupSize: [THREADS, THREADS, 1],
     outputShape: [batch, rows, columns],
     dispatchLayout: { x: [2], y: [1], z: [0] },
     dispatch: [Math.ceil(columns / TILE), Math.ceil(rows / TILE), batch],
-    shaderKey: `weftMatmul_${layout.transposeA}_${layout.transposeB}`,
-    getUserCode: () => matmulShader(layout),
+    shaderKey: "weftMatmul",
+    getUserCode: () => MATMUL_SHADER,
   };
 }
 
-interface Product extends MatmulLayout {
+interface Product {
+  /** A is stored [inner, rows] instead of [rows, inner]. */
+  readonly transposeA: boolean;
+  /** B is stored [columns, inner] instead of [inner, columns]. */
+  readonly transposeB: boolean;
   readonly a: tf.TensorInfo;
   readonly b: tf.TensorInfo;
 }
@@ -44,17 +51,21 @@ function extentsOf({ a, b, transposeA, transposeB }: Product): Extents {
 export function tiledMatmul(backend: WebGPUBackend, product: Product): tf.TensorInfo {
   const { a, b, transposeA, transposeB } = product;
   const { batch, rows, columns, inner } = extentsOf(product);
-  const flat = (info: tf.TensorInfo): tf.TensorInfo => ({ ...info, shape: [batch, ...info.shape.slice(-2)] });
-  const uniforms = [rows, columns, inner].map((extent) => ({ type: "int32", data: [extent] }));
-  const out = backend.runWebGPUProgram(program(batch, rows, columns, { transposeA, transposeB }), [flat(a), flat(b)], "float32", uniforms);
+  // TensorFlow.js compiles anew for each relation of its inputs' shapes to the result's; as vectors they all look alike.
+  const flat = (info: tf.TensorInfo): tf.TensorInfo => ({ ...info, shape: [tf.util.sizeFromShape(info.shape)] });
+  const [rowA, innerA] = transposeA ? [1, rows] : [inner, 1];
+  const [innerB, columnB] = transposeB ? [1, inner] : [columns, 1];
+  const uniforms = [rows, columns, inner, rowA, innerA, innerB, columnB].map((value) => ({ type: "int32", data: [value] }));
+  const out = backend.runWebGPUProgram(program(batch, rows, columns), [flat(a), flat(b)], "float32", uniforms);
   return { ...out, shape: [...a.shape.slice(0, -2), rows, columns] };
 }
 
 function suits(product: Product): boolean {
   const { a, b } = product;
   const sameBatch = tf.util.arraysEqual(a.shape.slice(0, -2), b.shape.slice(0, -2));
-  const { rows, columns } = extentsOf(product);
-  return sameBatch && a.dtype === "float32" && b.dtype === "float32" && Math.min(rows, columns) >= LEAST_EXTENT;
+  const { rows, columns, inner } = extentsOf(product);
+  const least = inner <= SHORT_INNER ? LEAST_EXTENT : FULL_EXTENT;
+  return sameBatch && a.dtype === "float32" && b.dtype === "float32" && Math.min(rows, columns) >= least;
 }
 
 let installed = false;

@@ -1,0 +1,73 @@
+// Puts our kernels among TensorFlow.js's: the matrix product in the place of its own, the fused ones under names that the models ask for.
+// A kernel that is not registered costs its device speed, nothing else: the models then use plain operations.
+import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
+import * as tf from "@tensorflow/tfjs-core";
+import { WEBGPU } from "../register-backend.ts";
+import { attention, attentionGradient } from "./attention.ts";
+import { crossEntropy, crossEntropyGradient } from "./cross-entropy.ts";
+import { embedding, embeddingGradient } from "./embedding.ts";
+import { type GeluKind, gelu, geluGradient } from "./gelu.ts";
+import { layerNorm, layerNormGradient } from "./layer-norm.ts";
+import { installMatmul } from "./matmul.ts";
+
+type Inputs = Record<string, tf.TensorInfo>;
+type Attributes = Readonly<Record<string, unknown>>;
+type Run = (backend: WebGPUBackend, inputs: Inputs, attributes: Attributes) => tf.TensorInfo[];
+
+/** `a` and `b` of the record, present by agreement with the models. */
+const take = <K extends string>(inputs: Inputs, ...names: K[]): Record<K, tf.TensorInfo> => {
+  for (const name of names) if (inputs[name] === undefined) throw new Error(`The kernel was given no ${name}`);
+  return inputs as Record<K, tf.TensorInfo>;
+};
+
+const FUSED: Readonly<Record<string, Run>> = {
+  WeftLayerNorm: (backend, inputs, { epsilon }) => {
+    const { x, gain } = take(inputs, "x", "gain");
+    return layerNorm(backend, x, gain, inputs.bias, epsilon as number);
+  },
+  WeftLayerNormGradient: (backend, inputs, { hasBias }) =>
+    layerNormGradient(backend, { ...take(inputs, "dy", "x", "gain", "statistics"), hasBias: Boolean(hasBias) }),
+  WeftGelu: (backend, inputs, { kind }) => gelu(backend, take(inputs, "x").x, kind as GeluKind),
+  WeftGeluGradient: (backend, inputs, { kind }) => {
+    const { dy, x } = take(inputs, "dy", "x");
+    return geluGradient(backend, dy, x, kind as GeluKind);
+  },
+  WeftCrossEntropy: (backend, inputs, { predictions }) =>
+    crossEntropy(backend, { ...take(inputs, "logits", "targets", "weights"), predictions: predictions as number }),
+  WeftCrossEntropyGradient: (backend, inputs, { predictions }) => {
+    const { dy, logSums, ...rest } = take(inputs, "dy", "logSums", "logits", "targets", "weights");
+    return crossEntropyGradient(backend, { ...rest, predictions: predictions as number }, dy, logSums);
+  },
+  WeftEmbedding: (backend, inputs, { length }) => {
+    const { tokens, table, positions } = take(inputs, "tokens", "table", "positions");
+    return embedding(backend, tokens, table, positions, length as number);
+  },
+  WeftEmbeddingGradient: (backend, inputs, { symbols, context, length }) =>
+    embeddingGradient(backend, {
+      ...take(inputs, "dy", "tokens"),
+      symbols: symbols as number,
+      context: context as number,
+      length: length as number,
+    }),
+  WeftAttention: (backend, inputs, { heads, length }) =>
+    attention(backend, take(inputs, "qkv").qkv, { heads: heads as number, length: length as number }),
+  WeftAttentionGradient: (backend, inputs, { heads, length }) =>
+    attentionGradient(backend, take(inputs, "dy", "y", "qkv", "logSums"), { heads: heads as number, length: length as number }),
+};
+
+/** Names of the fused kernels, each a forward pass or a gradient. */
+export const FUSED_KERNELS: readonly string[] = Object.keys(FUSED);
+
+/** For every device that is registered from now on. */
+export function installKernels(): void {
+  installMatmul();
+  for (const [kernelName, run] of Object.entries(FUSED)) {
+    if (tf.getKernel(kernelName, WEBGPU) != null) continue;
+    tf.registerKernel({
+      kernelName,
+      backendName: WEBGPU,
+      kernelFunc: ({ inputs, attrs, backend }) =>
+        run(backend as WebGPUBackend, inputs as unknown as Inputs, attrs as unknown as Attributes),
+    });
+  }
+}

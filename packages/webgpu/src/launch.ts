@@ -1,0 +1,102 @@
+// Starts kernels of our own on the device that TensorFlow.js uses, in its command stream and with its buffers, but with shaders that are
+// ours from the first line: several results, one pipeline a kernel whatever the shapes, nothing compiled that is not used. Knows no kernel.
+import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
+import * as tf from "@tensorflow/tfjs-core";
+
+/** Element type of a storage buffer in WGSL. */
+export type Element = "f32" | "i32" | "vec2<f32>" | "vec4<f32>";
+
+export interface Kernel {
+  /** Names the pipeline: the same name, the same text. */
+  readonly name: string;
+  /** Names by which the body knows results, inputs and uniforms, in the order of `Launch`. All must be used by it. */
+  readonly outputs: Readonly<Record<string, Element>>;
+  readonly inputs: Readonly<Record<string, Element>>;
+  readonly uniforms: Readonly<Record<string, "u32" | "f32">>;
+  /** Declarations and `fn main`, its attributes included. */
+  readonly body: string;
+}
+
+export interface Launch {
+  readonly kernel: Kernel;
+  readonly inputs: readonly tf.TensorInfo[];
+  /** Shapes of the f32 results. */
+  readonly outputs: readonly (readonly number[])[];
+  readonly uniforms: readonly number[];
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** What TensorFlow.js calls private, and every one of its own kernels goes through. */
+interface Internals {
+  readonly pipelineCache: Record<string, GPUComputePipeline | Promise<GPUComputePipeline>>;
+  readonly commandQueueOwnedIds: WeakSet<object>;
+  readonly commandEncoder: GPUCommandEncoder | null;
+  computePassEncoder: GPUComputePassEncoder | null;
+  dispatchCountInPass: number;
+  makeUniforms(uniforms: readonly { readonly type: string; readonly data: readonly number[] }[]): GPUBindingResource;
+  tensorToBinding(tensor: tf.TensorInfo): GPUBindingResource;
+}
+
+/** Most workgroups along one axis: the least that WebGPU promises. Kernels stride over what lies beyond. */
+const MAX_WORKGROUPS = 65_535;
+
+export const workgroupsFor = (items: number, perGroup = 1): number => Math.min(Math.max(1, Math.ceil(items / perGroup)), MAX_WORKGROUPS);
+
+/** The whole shader: bindings and uniforms as the kernel names them, then its body. */
+export function shaderOf({ outputs, inputs, uniforms, body }: Kernel): string {
+  const bind = (access: string, from: number) => (entry: [string, Element], index: number) =>
+    `@group(0) @binding(${from + index}) var<storage, ${access}> ${entry[0]}: array<${entry[1]}>;`;
+  const count = Object.keys(outputs).length;
+  return [
+    `struct Uniforms { ${Object.entries(uniforms)
+      .map(([name, type]) => `${name}: ${type},`)
+      .join(" ")} }`,
+    ...Object.entries(outputs).map(bind("read_write", 0)),
+    ...Object.entries(inputs).map(bind("read", count)),
+    `@group(0) @binding(${count + Object.keys(inputs).length}) var<uniform> uniforms: Uniforms;`,
+    body,
+  ].join("\n");
+}
+
+function pipelineOf(backend: WebGPUBackend, internals: Internals, kernel: Kernel): GPUComputePipeline | Promise<GPUComputePipeline> {
+  const key = `weft ${kernel.name}`;
+  const known = internals.pipelineCache[key];
+  if (known !== undefined) return known;
+  const { device } = backend;
+  const module = device.createShaderModule({ code: shaderOf(kernel), label: key });
+  const descriptor: GPUComputePipelineDescriptor = { compute: { module, entryPoint: "main" }, label: key, layout: "auto" };
+  const ahead = tf.env().getBool("WEBGPU_ENGINE_COMPILE_ONLY");
+  const made = ahead ? device.createComputePipelineAsync(descriptor) : device.createComputePipeline(descriptor);
+  internals.pipelineCache[key] = made;
+  return made;
+}
+
+/** Enters one dispatch into the stream of commands, or, while compiling ahead, only asks for its pipeline. */
+export function launch(backend: WebGPUBackend, { kernel, inputs, outputs, uniforms, workgroups }: Launch): tf.TensorInfo[] {
+  const internals = backend as unknown as Internals;
+  const results = outputs.map((shape) => backend.makeTensorInfo([...shape], "float32"));
+  for (const { dataId } of [...results, ...inputs]) backend.uploadToGPU(dataId);
+  const pipeline = pipelineOf(backend, internals, kernel);
+  if (tf.env().getBool("WEBGPU_ENGINE_COMPILE_ONLY")) return results;
+  if (pipeline instanceof Promise) throw new Error(`The pipeline of ${kernel.name} is still being made`);
+
+  const types = Object.values(kernel.uniforms);
+  const values = uniforms.map((value, index) => ({ type: types[index] === "f32" ? "float32" : "uint32", data: [value] }));
+  const resources = [...[...results, ...inputs].map((tensor) => internals.tensorToBinding(tensor)), internals.makeUniforms(values)];
+  for (const { dataId } of [...results, ...inputs]) internals.commandQueueOwnedIds.add(dataId);
+  const group = backend.device.createBindGroup({
+    layout: pipeline.getBindGroupLayout(0),
+    entries: resources.map((resource, binding) => ({ binding, resource })),
+  });
+  backend.ensureCommandEncoderReady();
+  internals.computePassEncoder ??= (internals.commandEncoder as GPUCommandEncoder).beginComputePass();
+  internals.computePassEncoder.setPipeline(pipeline);
+  internals.computePassEncoder.setBindGroup(0, group);
+  internals.computePassEncoder.dispatchWorkgroups(...workgroups);
+  internals.dispatchCountInPass++;
+  if (internals.dispatchCountInPass >= tf.env().getNumber("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE")) {
+    backend.endComputePassEncoder();
+    backend.submitQueue();
+  }
+  return results;
+}
