@@ -212,6 +212,15 @@ describe("an import that is refused", () => {
     expect(await contentOf(files)).toEqual(before);
   });
 
+  it("a folder of manifests that is none: no shard is stored either", async () => {
+    await (await openFileStorage(nodeDisk(), data)).close();
+    await writeFile(join(data, "datasets"), "");
+    const before = await contentOf(data);
+    const message = await refusal(["datasets", "import", "text", await put("a.txt", TEXT), ...about("x")]);
+    expect(message).toMatch(/datasets\/x\.json is not possible \(.*a part of the path is a file\)\.$/);
+    expect(await contentOf(data)).toEqual(before);
+  });
+
   it("a data folder that somebody holds", async () => {
     const storage = await openFileStorage(nodeDisk(), data);
     const before = await contentOf(data);

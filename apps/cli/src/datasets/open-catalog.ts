@@ -1,5 +1,5 @@
 // The data sets in a data folder on this machine, without a coordinator. Adding takes the folder's lock; looking does not.
-import { readFile, stat } from "node:fs/promises";
+import { access, constants, readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { DATASETS_FOLDER, type DatasetCatalog, datasetCatalog, EMBEDDED_IDS, type ReadEmbedded } from "@weft/datasets";
@@ -12,6 +12,12 @@ export const withCatalog = async <T>(folder: string, work: (catalog: DatasetCata
   const disk = nodeDisk();
   if ((await stat(folder).catch(() => null))?.isDirectory() === false)
     throw new Error(`The data folder ${folder} is a file, not a folder. Name another with --data.`);
+  // Shards are stored before the manifest: what would refuse the manifest is found out first.
+  const manifests = `${folder}/${DATASETS_FOLDER}`;
+  await access(manifests, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT" && error.code !== "ENOTDIR")
+      throw new Error(`The folder ${manifests} cannot be written (${error.message}).`);
+  });
   const storage = await openFileStorage(disk, folder).catch((error: unknown) => {
     if (error instanceof StorageFault && /is in use/.test(error.message))
       throw new Error(
@@ -21,7 +27,7 @@ export const withCatalog = async <T>(folder: string, work: (catalog: DatasetCata
   });
   for (const line of storage.recovered) process.stderr.write(`${line}\n`);
   try {
-    return await work(datasetCatalog(folderFiles(disk, `${folder}/${DATASETS_FOLDER}`), storage.blobs));
+    return await work(datasetCatalog(folderFiles(disk, manifests), storage.blobs));
   } finally {
     await storage.close();
   }
