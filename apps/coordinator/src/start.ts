@@ -191,6 +191,7 @@ async function start(settings: Settings, log: Logger, closers: Closers): Promise
   });
   const pool = await openThreadPool({
     folder: folder.path,
+    spool: folder.file("spool"),
     onStorageLost: (error) => {
       broken(error.message, "storage");
       fail(error);

@@ -6,6 +6,9 @@ import { remoteStorage, type Storage } from "@weft/storage";
 import { type Caller, callsTo } from "./calls.ts";
 import { portLike, startThread, type Thread } from "./threads.ts";
 
+/** TensorFlow.js with its memory is 100 MB, which it never gives back: too much to hold between the evaluations of a slow run. */
+const EVALUATION_IDLE_MS = 3_000;
+
 export interface ThreadPool {
   readonly storage: Storage;
   readonly compute: Compute;
@@ -17,24 +20,38 @@ export interface ThreadPool {
 
 export interface ThreadPoolOptions {
   readonly folder: string;
+  /** Folder of the unfinished uploads. */
+  readonly spool: string;
   /** The storage thread ended without being told to: nothing can be promised any more. */
   readonly onStorageLost: (error: Error) => void;
   readonly log: (line: string) => void;
 }
 
+interface ComputeThreadOptions {
+  readonly name: string;
+  readonly makePort: () => MessagePort;
+  /** What the thread is started with beside its port to the storage. */
+  readonly input?: Readonly<Record<string, string>>;
+  /** It ends when nothing was asked of it for so long, and starts again with the next call. Absent: it stays. */
+  readonly idleMs?: number;
+  readonly log: (line: string) => void;
+}
+
 /** A thread that computes; one that died is started anew with the next call, and what it had in hand fails. */
-function computeThread(name: string, makePort: () => MessagePort, log: (line: string) => void) {
+function computeThread({ name, makePort, input = {}, idleMs, log }: ComputeThreadOptions) {
   let running: { readonly thread: Thread; readonly caller: Caller } | null = null;
   let closing = false;
+  let asked = 0;
+  let idle: NodeJS.Timeout | undefined;
   const start = () => {
     const storage = makePort();
-    const thread = startThread(name, { storage }, [storage]);
+    const thread = startThread(name, { ...input, storage }, [storage]);
     const caller = callsTo(thread.worker);
     const mine = { thread, caller };
     const ended = (why: string): void => {
       if (running === mine) running = null;
       caller.fail(new Error(`the ${name} thread ended: ${why}`));
-      if (!closing) log(`the ${name} thread ended: ${why}`);
+      if (!closing && !sent.has(mine)) log(`the ${name} thread ended: ${why}`);
     };
     thread.worker.on("error", (error) => ended(error.message));
     thread.worker.on("exit", (code) => ended(`exit code ${code}`));
@@ -43,22 +60,39 @@ function computeThread(name: string, makePort: () => MessagePort, log: (line: st
     running = mine;
     return mine;
   };
+  /** Threads that were told to end. */
+  const sent = new WeakSet<object>();
+  const rest = (): void => {
+    const mine = running;
+    if (mine === null || asked > 0) return;
+    running = null;
+    sent.add(mine);
+    void mine.thread.worker.terminate();
+  };
   return {
     async call(method: string, ...args: readonly unknown[]): Promise<unknown> {
       if (closing) throw new Error("the coordinator is stopping");
-      const { thread, caller } = running ?? start();
-      await thread.ready;
-      return caller.call(method, ...args);
+      clearTimeout(idle);
+      asked += 1;
+      try {
+        const { thread, caller } = running ?? start();
+        await thread.ready;
+        return await caller.call(method, ...args);
+      } finally {
+        asked -= 1;
+        if (asked === 0 && idleMs !== undefined && !closing) idle = setTimeout(rest, idleMs).unref();
+      }
     },
     async close(): Promise<void> {
       closing = true;
+      clearTimeout(idle);
       await running?.thread.worker.terminate();
     },
   };
 }
 
 /** Rejects with the storage's own fault where the folder cannot be used. */
-export async function openThreadPool({ folder, onStorageLost, log }: ThreadPoolOptions): Promise<ThreadPool> {
+export async function openThreadPool({ folder, spool, onStorageLost, log }: ThreadPoolOptions): Promise<ThreadPool> {
   const disk = startThread("storage-worker", { folder });
   let closing = false;
   const lost = (why: string): void => {
@@ -83,13 +117,13 @@ export async function openThreadPool({ folder, onStorageLost, log }: ThreadPoolO
     await disk.worker.terminate();
     throw error;
   });
-  const rounds = computeThread("compute-worker", makePort, log);
-  const evaluations = computeThread("evaluation-worker", makePort, log);
+  const rounds = computeThread({ name: "compute-worker", makePort, input: { spool }, log });
+  const evaluations = computeThread({ name: "evaluation-worker", makePort, idleMs: EVALUATION_IDLE_MS, log });
   return {
     storage,
     compute: {
       initialWeights: (...args) => rounds.call("initialWeights", ...args) as ReturnType<Compute["initialWeights"]>,
-      inspect: (...args) => rounds.call("inspect", ...args) as ReturnType<Compute["inspect"]>,
+      takeIn: (...args) => rounds.call("takeIn", ...args) as ReturnType<Compute["takeIn"]>,
       closeRound: (...args) => rounds.call("closeRound", ...args) as ReturnType<Compute["closeRound"]>,
       checkpoint: (...args) => rounds.call("checkpoint", ...args) as ReturnType<Compute["checkpoint"]>,
       evaluate: (...args) => evaluations.call("evaluate", ...args) as ReturnType<Compute["evaluate"]>,

@@ -28,7 +28,7 @@ export interface DatasetLookup {
 export interface UploadSpool {
   /** Appends a copy of `bytes`. */
   append(name: string, bytes: Uint8Array): Promise<void>;
-  /** All bytes appended so far, in order. */
+  /** All bytes appended so far, in order. Asked by whoever computes, perhaps in another thread. */
   read(name: string): Promise<Uint8Array>;
   /** Forgets the name; unknown names are fine. */
   drop(name: string): Promise<void>;

@@ -29,7 +29,7 @@ import type { Run } from "./run.ts";
 import { messageOf } from "./run-loop.ts";
 import { type UploadSink, Uploads } from "./uploads.ts";
 
-export interface DeskOptions extends Pick<CoordinatorOptions, "storage" | "compute" | "verify" | "clock" | "spool"> {
+export interface DeskOptions extends Pick<CoordinatorOptions, "compute" | "verify" | "clock" | "spool"> {
   readonly spoolBytes: number;
   readonly counters: Counters;
   /** In the order of their creation. */
@@ -161,20 +161,19 @@ export class Desk implements UploadSink {
 
   // What becomes of a whole upload.
 
-  inspect(bytes: Uint8Array, header: ContributionHeader): Promise<Inspection> {
-    const run = this.#options.runs.get(header.run);
-    if (run === undefined) throw new Error(`an upload of the unknown run ${header.run} was taken in`);
-    return this.#options.compute.inspect(bytes, header.sha256, header.codec, run.parameters);
-  }
-
-  async admit(header: ContributionHeader, signature: Signature, norm: number, bytes: Uint8Array): Promise<Result<ChunkReply>> {
-    const run = this.#options.runs.get(header.run);
-    if (run === undefined) return refuse("unknown-run", `there is no run ${header.run}`);
+  async takeIn(name: string, { run: id, sha256, codec }: ContributionHeader): Promise<Result<Inspection>> {
+    const run = this.#options.runs.get(id);
+    if (run === undefined) return refuse("unknown-run", `there is no run ${id}`);
     try {
-      await this.#options.storage.contributions.put(header.run, header.sha256, bytes);
+      return ok(await this.#options.compute.takeIn({ name, run: id, sha256, codec, parameters: run.parameters }));
     } catch (error) {
       return refuse(codeOf(error), `the contribution could not be stored: ${messageOf(error)}`, ASK_AGAIN_MS);
     }
+  }
+
+  async admit(header: ContributionHeader, signature: Signature, norm: number): Promise<Result<ChunkReply>> {
+    const run = this.#options.runs.get(header.run);
+    if (run === undefined) return refuse("unknown-run", `there is no run ${header.run}`);
     const submitted = await run.submit({ kind: "contribution", header, signature, norm });
     if (!submitted.ok) return submitted;
     for (const effect of submitted.effects)

@@ -3,15 +3,17 @@
 import { writeCheckpoint } from "@weft/checkpoints";
 import { sha256 } from "@weft/ledger";
 import { initialWeights, layoutFor } from "@weft/models";
-import type { BlobRef, DatasetManifest, Evaluation, ModelSpec, RunSpec, Sha256 } from "@weft/protocol";
+import { type BlobRef, type DatasetManifest, type Evaluation, MAX_UPDATE_NORM, type ModelSpec, type RunSpec, type Sha256 } from "@weft/protocol";
 import type { Storage } from "@weft/storage";
 import { codecNamed, f32FromBytes, f32ToBytes, norm } from "@weft/tensors";
 import type { CloseRound } from "@weft/training";
-import type { CheckpointInput, ClosedRound, Compute, Inspection } from "./ports.ts";
+import type { UploadSpool } from "./api.ts";
+import type { CheckpointInput, ClosedRound, Compute, Inspection, SpooledUpload } from "./ports.ts";
 import { closeFromBlobs } from "./round-blobs.ts";
 
 export interface LocalComputeOptions {
   readonly storage: Pick<Storage, "blobs" | "contributions">;
+  readonly spool: Pick<UploadSpool, "read">;
   /** Loss and accuracy of flat weights on the held-out part; the engine's in the application. */
   readonly evaluate: (spec: RunSpec, manifest: DatasetManifest, weights: Float32Array) => Promise<Evaluation>;
   /** Bytes of a checkpoint archive of flat weights; absent: as @weft/checkpoints writes it. */
@@ -31,8 +33,12 @@ export class LocalCompute implements Compute {
     return this.#options.storage.blobs.put(f32ToBytes(initialWeights(model, seed)));
   }
 
-  inspect(bytes: Uint8Array, expected: Sha256, codecName: string, parameters: number): Promise<Inspection> {
-    return Promise.resolve(inspectBytes(bytes, expected, codecName, parameters, this.#options.hash ?? sha256));
+  async takeIn({ name, run, sha256: expected, codec, parameters }: SpooledUpload): Promise<Inspection> {
+    const { spool, storage, hash } = this.#options;
+    const bytes = await spool.read(name);
+    const found = inspectBytes(bytes, expected, codec, parameters, hash ?? sha256);
+    if (found.ok) await storage.contributions.put(run, expected, bytes);
+    return found;
   }
 
   async closeRound(run: string, spec: RunSpec, parameters: number, round: CloseRound): Promise<ClosedRound> {
@@ -79,5 +85,8 @@ export function inspectBytes(
   if (hash(bytes) !== expected) return { ok: false, code: "wrong-hash", detail: "the bytes do not have the hash that was signed" };
   const decoded = codec.decode(bytes, parameters);
   if (!decoded.ok) return { ok: false, code: decoded.fault, detail: decoded.detail };
-  return { ok: true, norm: Math.fround(norm(decoded.update)) };
+  const size = Math.fround(norm(decoded.update));
+  if (size > MAX_UPDATE_NORM)
+    return { ok: false, code: "norm-outlier", detail: `the update's norm is ${size.toExponential(1)}, at most ${MAX_UPDATE_NORM} is taken` };
+  return { ok: true, norm: size };
 }

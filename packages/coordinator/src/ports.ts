@@ -11,14 +11,29 @@ export interface ClosedRound {
 /** What was found in an uploaded contribution, by a worker that hashed and decoded it. */
 export type Inspection =
   | { readonly ok: true; readonly norm: number }
-  | { readonly ok: false; readonly code: "wrong-hash" | "wrong-length" | "not-finite" | "bad-payload"; readonly detail: string };
+  | {
+      readonly ok: false;
+      readonly code: "wrong-hash" | "wrong-length" | "not-finite" | "norm-outlier" | "bad-payload";
+      readonly detail: string;
+    };
+/** A whole upload that lies in the spool under `name`, and what its signed header says of it. */
+export interface SpooledUpload {
+  readonly name: string;
+  readonly run: string;
+  readonly sha256: Sha256;
+  readonly codec: string;
+  readonly parameters: number;
+}
 
 /** Heavy work, off the event loop in the application, in process in tests. Blobs are read and written by hash through the same storage. */
 export interface Compute {
   /** Seeded version 0 of a model, stored as a blob of f32 little-endian values in canonical order. */
   initialWeights(model: ModelSpec, seed: number): Promise<BlobRef>;
-  /** Leaves `bytes` usable: they are stored afterwards. */
-  inspect(bytes: Uint8Array, sha256: Sha256, codec: string, parameters: number): Promise<Inspection>;
+  /**
+   * Inspects a whole upload where it lies and stores it as a contribution if it is one: its bytes never come to the event loop. Leaves it in
+   * the spool. Rejects with a StorageFault (or an error with its `code`) where it cannot be stored; then it may be asked for again.
+   */
+  takeIn(upload: SpooledUpload): Promise<Inspection>;
   closeRound(run: string, spec: RunSpec, parameters: number, round: CloseRound): Promise<ClosedRound>;
   evaluate(spec: RunSpec, manifest: DatasetManifest, weights: BlobRef): Promise<Evaluation>;
   /** Packs a checkpoint archive and stores it as a blob. */

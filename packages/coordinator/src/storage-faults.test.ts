@@ -83,7 +83,7 @@ test("work that the computer fails at is tried again until it is done, also acro
   let failures = 0;
   const { kit, run, volunteer } = await scene((inner) => ({
     initialWeights: (model, seed) => inner.initialWeights(model, seed),
-    inspect: (bytes, hash, codec, parameters) => inner.inspect(bytes, hash, codec, parameters),
+    takeIn: (upload) => inner.takeIn(upload),
     closeRound: (id, spec, parameters, round) => {
       failures += 1;
       return failures <= 3 ? Promise.reject(new Error("the worker died")) : inner.closeRound(id, spec, parameters, round);

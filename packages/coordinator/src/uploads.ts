@@ -21,9 +21,10 @@ import type { Inspection } from "./ports.ts";
 
 /** What becomes of a whole upload; the run's side of it. */
 export interface UploadSink {
-  inspect(bytes: Uint8Array, header: ContributionHeader): Promise<Inspection>;
-  /** Stores the bytes, offers the contribution to its run, and answers with the verdict after it is on disk. */
-  admit(header: ContributionHeader, signature: Signature, norm: number, bytes: Uint8Array): Promise<Result<ChunkReply>>;
+  /** Inspects what lies in the spool under `name` and stores it if it is a contribution. A refusal says that it could not be stored. */
+  takeIn(name: string, header: ContributionHeader): Promise<Result<Inspection>>;
+  /** Offers the stored contribution to its run, and answers with the verdict after it is on disk. */
+  admit(header: ContributionHeader, signature: Signature, norm: number): Promise<Result<ChunkReply>>;
   /** Tells the run that a whole upload was no contribution. */
   spoiled(header: ContributionHeader, code: ErrorCode, detail: string): Promise<void>;
 }
@@ -198,14 +199,15 @@ export class Uploads {
 
   async #finish(key: string, upload: Upload): Promise<Result<ChunkReply>> {
     const { header, signature } = upload;
-    const bytes = await this.#spool.read(upload.name);
-    const found = await this.#sink.inspect(bytes, header);
+    const taken = await this.#sink.takeIn(upload.name, header);
+    if (!taken.ok) return taken;
+    const found = taken.value;
     if (!found.ok) {
       this.#drop(key, upload);
       await this.#sink.spoiled(header, found.code, found.detail);
       return refuse(found.code, found.detail);
     }
-    const verdict = await this.#sink.admit(header, signature, found.norm, bytes);
+    const verdict = await this.#sink.admit(header, signature, found.norm);
     if (!verdict.ok && isPassing(verdict.code)) return verdict;
     upload.state = { kind: "settled", verdict };
     this.#release(upload);

@@ -51,6 +51,8 @@ export const ERROR_CODES = {
   "wrong-codec": { status: 400, retry: false, advice: "next-lease" },
   "wrong-sample-count": { status: 400, retry: false, advice: "next-lease" },
   "not-finite": { status: 400, retry: false, advice: "next-lease" },
+  /** A finite update too large to be one (MAX_UPDATE_NORM). */
+  "norm-outlier": { status: 400, retry: false, advice: "next-lease" },
   "bad-payload": { status: 400, retry: false, advice: "next-lease" },
   "spool-full": { status: 503, retry: true, advice: "retry" },
   duplicate: { status: 409, retry: false, advice: "next-lease" },

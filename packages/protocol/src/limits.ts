@@ -12,6 +12,11 @@ export const MAX_FRAME_HEADER_BYTES = 4096;
 export const MAX_PARAMETERS = 100_000_000;
 /** A whole encoded contribution: MAX_PARAMETERS at 4 bytes and change. */
 export const MAX_CONTRIBUTION_BYTES = 4 * MAX_PARAMETERS + 1024;
+/**
+ * Euclidean norm of one update. Far above honest ones (f16 and int8 cannot even say 1e9 for MAX_PARAMETERS values), far below what overflows:
+ * its square is 1e24 and a sum over 1e14 samples 1e26, where f32 ends at 3.4e38. So no admitted updates can make a round's sums infinite.
+ */
+export const MAX_UPDATE_NORM = 1e12;
 /** Bytes of all unfinished uploads spooled at once, over all volunteers. */
 export const MAX_SPOOL_BYTES = 2 * 1024 ** 3;
 /** Open assignments of one key: one computing, one uploading. */

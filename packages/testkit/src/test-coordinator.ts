@@ -60,6 +60,7 @@ export class TestCoordinator {
     const { limits, origins, datasets } = this.#options;
     const inner = new LocalCompute({
       storage: this.storage,
+      spool: this.spool,
       evaluate: this.#options.evaluate ?? cheapEvaluation,
     });
     this.#current = await Coordinator.open({

@@ -7,6 +7,7 @@ import closeWithGrace from "close-with-grace";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { lendThisMachine } from "../serve/local-volunteers.ts";
 import { progressLine } from "../serve/progress-lines.ts";
+import { keepNurserySmall } from "../serve/small-heap.ts";
 import { Terminal } from "../serve/terminal.ts";
 
 const REDRAW_MS = 500;
@@ -62,6 +63,7 @@ function greet(terminal: Terminal, { addresses, adminUrl, recovered }: StartedCo
 }
 
 async function serve(options: ServeOptions): Promise<void> {
+  keepNurserySmall();
   const terminal = new Terminal(process.stdout);
   // Only this command needs the coordinator; the others start quickly without it.
   const { startCoordinator } = await import("@weft/coordinator-app");

@@ -6,12 +6,9 @@ import type { Socket } from "socket.io";
 const MAX_ARGUMENTS = 2;
 
 /**
- * Binary arrives as a Buffer that is a view into a larger, pooled one, at any offset; a copy of its own is aligned and keeps nothing
- * else alive.
+ * Calls `handle` for every event with its single message and sends the result to the acknowledgement, if the sender asked for one. Binary
+ * arrives as it is, a view at any offset into a larger, pooled buffer: `handle` lays no typed array over it.
  */
-const owned = (message: unknown): unknown => (message instanceof Uint8Array ? new Uint8Array(message) : message);
-
-/** Calls `handle` for every event with its single message and sends the result to the acknowledgement, if the sender asked for one. */
 export function answerAll(socket: Socket, handle: (event: string, message: unknown) => Promise<Result<unknown>>): void {
   socket.onAny((event: unknown, ...rest: unknown[]) => {
     const last = rest.at(-1);
@@ -20,7 +17,7 @@ export function answerAll(socket: Socket, handle: (event: string, message: unkno
     const reply =
       typeof event !== "string" || messages.length >= MAX_ARGUMENTS
         ? Promise.resolve(refuse("bad-message", "one message an event, and one acknowledgement"))
-        : handle(event, owned(messages[0]));
+        : handle(event, messages[0]);
     reply
       .catch(() => refuse("internal", "the coordinator failed at this message; it is logged there", 1_000))
       .then((result) => ack?.(result))

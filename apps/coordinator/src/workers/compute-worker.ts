@@ -1,25 +1,45 @@
-// The thread that closes rounds, inspects contributions, makes version 0 and packs checkpoints. Reads and writes blobs straight through the storage worker.
+// The thread that takes contributions in, closes rounds, makes version 0 and packs checkpoints. Reads and writes blobs straight through the storage worker.
 import { createHash } from "node:crypto";
 import { type MessagePort, parentPort } from "node:worker_threads";
-import { LocalCompute } from "@weft/coordinator";
+import { LocalCompute, type SpooledUpload } from "@weft/coordinator";
+import type { RunSpec } from "@weft/protocol";
 import { remoteStorage } from "@weft/storage";
+import type { CloseRound } from "@weft/training";
 import { answerCalls } from "../calls.ts";
+import { diskSpool } from "../disk-spool.ts";
+import { collector, limiter } from "../thread-memory.ts";
 import { portLike } from "../threads.ts";
 import { archiveOf } from "./archive.ts";
 import { runWorker } from "./run-worker.ts";
 
-await runWorker<{ readonly storage: MessagePort }>(async ({ storage }) => {
+/** Contributions whose bytes are in memory together: the storage writes what comes together with one sync. */
+const TAKEN_IN_AT_ONCE = 4;
+const F32_BYTES = 4;
+
+await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async ({ storage, spool }) => {
   const compute = new LocalCompute({
     storage: await remoteStorage(portLike(storage)),
+    spool: diskSpool(spool),
     evaluate: () => Promise.reject(new Error("evaluation has a thread of its own")),
     archive: archiveOf,
     hash: (bytes) => createHash("sha256").update(bytes).digest("hex"),
   });
   if (parentPort === null) return;
+  const inTurn = limiter(TAKEN_IN_AT_ONCE);
+  const dropped = collector();
   answerCalls(parentPort, {
     initialWeights: compute.initialWeights.bind(compute),
-    inspect: compute.inspect.bind(compute),
-    closeRound: compute.closeRound.bind(compute),
+    takeIn: (upload: SpooledUpload) =>
+      inTurn(async () => {
+        const found = await compute.takeIn(upload);
+        dropped(2 * F32_BYTES * upload.parameters);
+        return found;
+      }),
+    async closeRound(run: string, spec: RunSpec, parameters: number, round: CloseRound) {
+      const closed = await compute.closeRound(run, spec, parameters, round);
+      dropped(F32_BYTES * parameters * (round.contributions.length + 4));
+      return closed;
+    },
     checkpoint: compute.checkpoint.bind(compute),
   });
 });

@@ -1,0 +1,40 @@
+// Keeps a worker thread small: V8 knows a typed array's bytes only as "external" and collects dropped ones when they come to tens of
+// megabytes, in each thread apart. A thread that handles arrays of megabytes therefore collects its young garbage itself.
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+type Collect = (options?: { readonly type: "minor" | "major" }) => void;
+
+/** So many bytes of arrays may lie about before they are collected; a collection of the young takes about a millisecond. */
+const COLLECT_BYTES = 8 * 1024 ** 2;
+
+/** A function to be told of arrays that were dropped. */
+export function collector(): (droppedBytes: number) => void {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as Collect;
+  let dropped = 0;
+  return (droppedBytes) => {
+    dropped += droppedBytes;
+    if (dropped < COLLECT_BYTES) return;
+    dropped = 0;
+    collect({ type: "minor" });
+  };
+}
+
+/** Runs at most `most` pieces of work at once, the others in the order in which they came. */
+export function limiter(most: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (work) => {
+    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running += 1;
+    try {
+      return await work();
+    } finally {
+      // A place that is free goes to the next in line, so `running` stays.
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  };
+}
