@@ -115,9 +115,9 @@ function crossProblems(spec: RunSpec): SpecProblem[] {
   if (model.kind === "gpt" && model.width % model.heads !== 0)
     problems.push({ field: "model.heads", rule: `must divide model.width (${model.width})`, good: `a divisor of ${model.width}` });
   if (model.kind === "gpt" && sampler.kind !== "random-window")
-    problems.push({ field: "sampler.kind", rule: 'must be "random-window" for a gpt', good: '"random-window"' });
+    problems.push({ field: "sampler.kind", rule: 'must be "random-window" for text (gpt)', good: '"random-window"' });
   if (model.kind !== "gpt" && sampler.kind !== "epoch")
-    problems.push({ field: "sampler.kind", rule: `must be "epoch" for a ${model.kind}`, good: '"epoch"' });
+    problems.push({ field: "sampler.kind", rule: `must be "epoch" for images (${model.kind})`, good: '"epoch"' });
   if (model.kind === "cnn" && model.kernel % 2 === 0)
     problems.push({ field: "model.kernel", rule: "must be odd, so that padding is the same on both sides", good: "3" });
   if (model.kind === "cnn" && Math.min(model.height, model.width) >> model.channels.length < 1)

@@ -45,6 +45,12 @@ export const openFileStorage = async (disk: Disk, folder: string, options: FileS
 const takeFolder = async (disk: Disk, folder: string): Promise<DiskLock> => {
   try {
     await makeDurableFolder(disk, folder);
+  } catch (error) {
+    if (error instanceof DiskError && error.kind === "exists")
+      throw new StorageFault("unavailable", `The data folder ${folder} cannot be used: there is a file of that name. Name another folder.`);
+    throw toFault(error, `Using the data folder ${folder}`);
+  }
+  try {
     return await disk.lock(`${folder}/lock`);
   } catch (error) {
     if (error instanceof DiskError && error.kind === "exists")
