@@ -27,17 +27,21 @@ export class CoordinatorProcess {
   readonly data: string;
   #child: ChildProcess | null = null;
   #output = "";
+  readonly #more: readonly string[];
 
-  private constructor(port: number, data: string) {
+  private constructor(port: number, data: string, more: readonly string[]) {
     this.port = port;
     this.data = data;
+    this.#more = more;
     this.url = `http://localhost:${port}`;
   }
 
+  /** `more`: further words of `weft serve`. */
   static async start(
-    options: { readonly port?: number; readonly data?: string; readonly volunteers?: number } = {},
+    options: { readonly port?: number; readonly data?: string; readonly volunteers?: number; readonly more?: readonly string[] } = {},
   ): Promise<CoordinatorProcess> {
-    const coordinator = new CoordinatorProcess(options.port ?? (await freePort()), options.data ?? (await temporaryFolder()));
+    const { port = await freePort(), data = await temporaryFolder(), more = [] } = options;
+    const coordinator = new CoordinatorProcess(port, data, more);
     await coordinator.#launch(options.volunteers ?? 0);
     return coordinator;
   }
@@ -60,7 +64,7 @@ export class CoordinatorProcess {
   async #launch(volunteers: number): Promise<void> {
     const child = spawn(
       process.execPath,
-      [MAIN, "serve", "--port", String(this.port), "--data", this.data, "--volunteers", String(volunteers)],
+      [MAIN, "serve", "--port", String(this.port), "--data", this.data, "--volunteers", String(volunteers), ...this.#more],
       {
         env: { ...process.env, WEFT_ALLOW_SOFTWARE_GPU: "1" },
         stdio: ["ignore", "pipe", "pipe"],
