@@ -31,4 +31,5 @@ async function main(): Promise<number> {
   return 0;
 }
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 process.exitCode = await main();

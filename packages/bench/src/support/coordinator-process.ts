@@ -37,6 +37,8 @@ export async function serve(): Promise<Served> {
     env: { ...process.env, WEFT_ALLOW_SOFTWARE_GPU: "1" },
     stdio: ["ignore", "ignore", "inherit"],
   });
+  // A bench that is ended from outside leaves nobody behind.
+  process.once("exit", () => child.kill("SIGKILL"));
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const untilMs = Date.now() + START_LIMIT_MS;
   for (;;) {
