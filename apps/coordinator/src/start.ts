@@ -24,6 +24,7 @@ import { type LoopLag, measureLoopLag } from "./loop-lag.ts";
 import { makeMetrics } from "./metrics.ts";
 import { serveSockets } from "./sockets/server.ts";
 import { messageOf, StartError } from "./start-error.ts";
+import { collectStartup } from "./thread-memory.ts";
 import { openThreadPool, type ThreadPool } from "./thread-pool.ts";
 import { ThreadFault } from "./threads.ts";
 
@@ -248,6 +249,7 @@ async function start(settings: Settings, log: Logger, closers: Closers): Promise
 
   for (const line of pool.storage.recovered) log.warn(line);
   const token = await accounts.signInToken();
+  collectStartup();
   loopLag.reset();
   log.info({ port, folder: folder.path }, "coordinator started");
   return {

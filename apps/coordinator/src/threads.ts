@@ -5,7 +5,7 @@ import { type MessagePort, type Transferable, Worker, type WorkerOptions } from 
 import type { MessagePortLike } from "@weft/storage";
 
 /** Each thread has a nursery of its own; the large typed arrays lie outside it, so a small one costs nothing and keeps the process small. */
-const YOUNG_MB = 8;
+const YOUNG_MB = 3;
 
 /** Where a worker's entry lies beside this module: `workers/NAME.ts` from source, `workers/NAME.js` in the bundle. */
 const entryOf = (name: string): URL => new URL(`./workers/${name}${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);

@@ -147,6 +147,15 @@ describe("bytes of contributions", () => {
       },
     ],
     [
+      "values that are finite and absurd",
+      "norm-outlier",
+      ({ eve, lease }) => {
+        const values = new Uint8Array(lease.weights.sizeBytes);
+        new DataView(values.buffer).setFloat32(8, 1e38, true);
+        return eve.upload(eve.contributionOf(lease, values));
+      },
+    ],
+    [
       "another update for a settled lease",
       "lease-settled",
       async ({ eve, lease }) => {

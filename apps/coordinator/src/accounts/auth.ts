@@ -5,11 +5,8 @@ import { createAuthEndpoint } from "better-auth/api";
 import { setSessionCookie } from "better-auth/cookies";
 import { getMigrations } from "better-auth/db/migration";
 import type { Kysely } from "kysely";
+import { COOKIE_PREFIX, MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, PROVISIONAL_EMAIL } from "./rules.ts";
 
-/** Stands in for the address until the admin chooses one; `.invalid` is reserved and can never receive anything. */
-export const PROVISIONAL_EMAIL = "admin@weft.invalid";
-export const MIN_PASSWORD_CHARACTERS = 10;
-export const MAX_PASSWORD_CHARACTERS = 128;
 const SESSION_SECONDS = 7 * 24 * 60 * 60;
 
 /** Server-side only: callers have redeemed the token already. */
@@ -60,7 +57,7 @@ const optionsOf = ({ database, secret, baseURL, secure }: AuthSettings) =>
     telemetry: { enabled: false },
     logger: { disabled: true },
     advanced: {
-      cookiePrefix: "weft",
+      cookiePrefix: COOKIE_PREFIX,
       useSecureCookies: secure,
       defaultCookieAttributes: { sameSite: "strict" as const, httpOnly: true, path: "/" },
       // Nothing about a person is stored beyond name and address: no network addresses.

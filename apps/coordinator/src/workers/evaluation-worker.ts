@@ -1,14 +1,15 @@
-// The thread that evaluates versions on held-out data, on the engine's WASM or CPU backend. Reads weights and shards straight through the storage worker.
+// The thread that evaluates versions on held-out data: an mlp in plain arithmetic, others on the engine's WASM or CPU backend. Reads weights and shards straight through the storage worker.
 import { createRequire } from "node:module";
 import { dirname, join, sep } from "node:path";
 import { type MessagePort, parentPort } from "node:worker_threads";
-import { createEngine, type Engine } from "@weft/engine";
+import type { Engine } from "@weft/engine";
 import type { BlobRef, DatasetManifest, Evaluation, RunSpec } from "@weft/protocol";
 import { remoteStorage } from "@weft/storage";
 import { f32FromBytes } from "@weft/tensors";
 import { answerCalls } from "../calls.ts";
 import { portLike } from "../threads.ts";
 import { type HeldOut, heldOutSamples, scoreHeldOut } from "./held-out.ts";
+import { mlpEvaluator } from "./mlp-evaluator.ts";
 import { runWorker } from "./run-worker.ts";
 
 /** Data sets whose shards stay in memory between evaluations. */
@@ -38,11 +39,15 @@ await runWorker<{ readonly storage: MessagePort }>(async ({ storage: port }) => 
     return known;
   };
   const evaluate = async (spec: RunSpec, manifest: DatasetManifest, weights: BlobRef): Promise<Evaluation> => {
-    // Made with the first evaluation: a coordinator without runs needs no TensorFlow.js in memory.
-    engine ??= createEngine({ preference: "auto", allowSoftwareGpu: false, wasmPaths: wasmFolder() });
+    const flat = f32FromBytes(await readBlob(weights.sha256));
+    if (spec.model.kind === "mlp") return scoreHeldOut(mlpEvaluator(spec.model, flat), spec, samplesOf(spec, manifest));
+    // Loaded with the first evaluation that needs it.
+    engine ??= import("@weft/engine").then(({ createEngine }) =>
+      createEngine({ preference: "auto", allowSoftwareGpu: false, wasmPaths: wasmFolder() }),
+    );
     const ready = await engine;
     await ready.load(spec.model, spec.training.microBatch);
-    await ready.setWeights(f32FromBytes(await readBlob(weights.sha256)));
+    await ready.setWeights(flat);
     return scoreHeldOut(ready, spec, samplesOf(spec, manifest));
   };
   // The engine takes one call after another.

@@ -6,7 +6,7 @@ import type { Batch } from "@weft/tensors";
 
 /** Rows of one evaluation batch: enough to be quick, few enough to stay small beside the weights. */
 const IMAGE_ROWS = 256;
-const WINDOW_ROWS = 32;
+const WINDOW_ROWS = 4;
 
 export interface HeldOut {
   readonly samples: number;
