@@ -12,7 +12,7 @@ export interface Kernel {
   /** Names by which the body knows results, inputs and uniforms, in the order of `Launch`. All must be used by it. */
   readonly outputs: Readonly<Record<string, Element>>;
   readonly inputs: Readonly<Record<string, Element>>;
-  readonly uniforms: Readonly<Record<string, "u32" | "f32">>;
+  readonly uniforms: Readonly<Record<string, "u32" | "i32" | "f32">>;
   /** Declarations and `fn main`, its attributes included. */
   readonly body: string;
 }
@@ -36,6 +36,9 @@ interface Internals {
   makeUniforms(uniforms: readonly { readonly type: string; readonly data: readonly number[] }[]): GPUBindingResource;
   tensorToBinding(tensor: tf.TensorInfo): GPUBindingResource;
 }
+
+/** As TensorFlow.js calls them. */
+const UNIFORM_TYPES = { u32: "uint32", i32: "int32", f32: "float32" } as const;
 
 /** Most workgroups along one axis: the least that WebGPU promises. Kernels stride over what lies beyond. */
 const MAX_WORKGROUPS = 65_535;
@@ -81,7 +84,7 @@ export function launch(backend: WebGPUBackend, { kernel, inputs, outputs, unifor
   if (pipeline instanceof Promise) throw new Error(`The pipeline of ${kernel.name} is still being made`);
 
   const types = Object.values(kernel.uniforms);
-  const values = uniforms.map((value, index) => ({ type: types[index] === "f32" ? "float32" : "uint32", data: [value] }));
+  const values = uniforms.map((value, index) => ({ type: UNIFORM_TYPES[types[index] ?? "u32"], data: [value] }));
   const resources = [...[...results, ...inputs].map((tensor) => internals.tensorToBinding(tensor)), internals.makeUniforms(values)];
   for (const { dataId } of [...results, ...inputs]) internals.commandQueueOwnedIds.add(dataId);
   const group = backend.device.createBindGroup({

@@ -34,7 +34,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let own = id.x;
   if (own >= uniforms.length) { return; }
   let head = id.y;
-  let scale = ${1 / Math.sqrt(depth)};
+  let scale = f32(${1 / Math.sqrt(depth)});
   for (var window = id.z; window < uniforms.windows; window = window + 65535u) {
     let first = window * uniforms.length;
     let token = first + own;

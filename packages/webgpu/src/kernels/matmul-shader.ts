@@ -1,11 +1,13 @@
 // WGSL of the register-tiled matrix product: a workgroup of 8x8 threads makes a 64x64 tile of the result, each thread 8x8 of it in
-// registers, from slices of 16 along the inner dimension in workgroup memory. Any extents: what lies outside reads as 0. How A and B are
-// stored stands in the uniforms, so that one pipeline serves all layouts: it takes longer to compile than all other kernels together.
+// registers, from slices of 8 along the inner dimension in workgroup memory. Any extents: what lies outside reads as 0. How A and B are
+// stored stands in the uniforms, so that one pipeline serves all layouts: it takes longer to compile than most other kernels together.
+import type { Kernel } from "../launch.ts";
 
 export const TILE = 64;
-const DEPTH = 16;
+/** Slices are cleared before the first use, which some compilers write out value by value: twice the depth, twice the time to compile. */
+const DEPTH = 8;
 /** Threads along each side of a workgroup. */
-export const THREADS = 8;
+const THREADS = 8;
 const LANES = ["x", "y", "z", "w"] as const;
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
@@ -14,7 +16,7 @@ const range = (count: number): number[] => Array.from({ length: count }, (_, ind
 const multiply = range(8)
   .map((row) => {
     const a = `a${row >> 2}.${LANES[row & 3]}`;
-    return `      c${row}l = fma(vec4<f32>(${a}), b0, c${row}l);\n      c${row}h = fma(vec4<f32>(${a}), b1, c${row}h);`;
+    return `      c${row}l = c${row}l + ${a} * b0; c${row}h = c${row}h + ${a} * b1;`;
   })
   .join("\n");
 
@@ -26,12 +28,12 @@ const accumulated = range(8)
   .map((row) => `c${row}l, c${row}h`)
   .join(", ");
 
-/** Body for TensorFlow.js's program frame, which declares A, B, result, uniforms and the ids. Element (row, k) of A lies at
- *  row * rowA + k * innerA, element (k, column) of B at k * innerB + column * columnB. A and B may be arrays of i32: TensorFlow.js casts
- *  int32 to float32 by name alone, so values are converted as they are read. */
-export const MATMUL_UNIFORMS = "rows : i32, columns : i32, inner : i32, rowA : i32, innerA : i32, innerB : i32, columnB : i32,";
+/** Which of a slice's vectors a thread loads: neighbours in memory by neighbouring threads. */
+const place = (k: string, four: string, alongInner: string): string => `
+      let ${k} = select(place / ${TILE / 4}, place % ${DEPTH}, ${alongInner});
+      let ${four} = select(place % ${TILE / 4}, place / ${DEPTH}, ${alongInner});`;
 
-export const MATMUL_SHADER = `
+const body = `
 var<workgroup> sliceA: array<array<vec4<f32>, ${TILE / 4}>, ${DEPTH}>;
 var<workgroup> sliceB: array<array<vec4<f32>, ${TILE / 4}>, ${DEPTH}>;
 
@@ -44,24 +46,31 @@ fn valueB(base: i32, k: i32, column: i32) -> f32 {
   return f32(B[base + k * uniforms.innerB + column * uniforms.columnB]);
 }
 
-fn main() {
-  let batch = i32(workgroupId.z);
+@compute @workgroup_size(${THREADS}, ${THREADS})
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(local_invocation_id) local: vec3<u32>,
+  @builtin(local_invocation_index) index: u32,
+) {
+  let batch = i32(group.z);
   let baseA = batch * uniforms.rows * uniforms.inner;
   let baseB = batch * uniforms.inner * uniforms.columns;
-  let tileRow = i32(workgroupId.y) * ${TILE};
-  let tileColumn = i32(workgroupId.x) * ${TILE};
-  let thread = i32(localIndex);
-  let x = i32(localId.x);
-  let y = i32(localId.y);
+  let tileRow = i32(group.y) * ${TILE};
+  let tileColumn = i32(group.x) * ${TILE};
+  let x = i32(local.x);
+  let y = i32(local.y);
 ${accumulators}
 
   for (var start = 0; start < uniforms.inner; start = start + ${DEPTH}) {
-    for (var part = 0; part < ${(TILE * DEPTH) / (THREADS * THREADS)}; part = part + 1) {
-      let place = part * ${THREADS * THREADS} + thread;
-      let k = place / ${TILE};
-      let along = place % ${TILE};
-      sliceA[k][along / 4][along % 4] = valueA(baseA, tileRow + along, start + k);
-      sliceB[k][along / 4][along % 4] = valueB(baseB, start + k, tileColumn + along);
+    for (var place = i32(index); place < ${(TILE * DEPTH) / 4}; place = place + ${THREADS * THREADS}) {${place("kA", "fourA", "uniforms.innerA == 1")}
+      let row = tileRow + 4 * fourA;
+      let atA = start + kA;
+      sliceA[kA][fourA] = vec4<f32>(
+        valueA(baseA, row, atA), valueA(baseA, row + 1, atA), valueA(baseA, row + 2, atA), valueA(baseA, row + 3, atA));${place("kB", "fourB", "uniforms.innerB == 1")}
+      let column = tileColumn + 4 * fourB;
+      let atB = start + kB;
+      sliceB[kB][fourB] = vec4<f32>(
+        valueB(baseB, atB, column), valueB(baseB, atB, column + 1), valueB(baseB, atB, column + 2), valueB(baseB, atB, column + 3));
     }
     workgroupBarrier();
     for (var k = 0; k < ${DEPTH}; k = k + 1) {
@@ -74,12 +83,28 @@ ${multiply}
     workgroupBarrier();
   }
 
-  var sums = array<vec4<f32>, 16>(${accumulated});
   let base = batch * uniforms.rows * uniforms.columns;
-  for (var part = 0; part < 64; part = part + 1) {
-    let row = tileRow + 8 * y + part / 8;
-    let column = tileColumn + 8 * x + part % 8;
-    if (row < uniforms.rows && column < uniforms.columns) { result[base + row * uniforms.columns + column] = sums[part / 4][part % 4]; }
+  var sums = array<vec4<f32>, 16>(${accumulated});
+  for (var part = 0; part < 16; part = part + 1) {
+    let row = tileRow + 8 * y + part / 2;
+    let column = tileColumn + 8 * x + 4 * (part % 2);
+    if (row >= uniforms.rows) { continue; }
+    let at = base + row * uniforms.columns + column;
+    let sum = sums[part];
+    if (column < uniforms.columns) { result[at] = sum.x; }
+    if (column + 1 < uniforms.columns) { result[at + 1] = sum.y; }
+    if (column + 2 < uniforms.columns) { result[at + 2] = sum.z; }
+    if (column + 3 < uniforms.columns) { result[at + 3] = sum.w; }
   }
 }
 `;
+
+/** Element (row, k) of A lies at row * rowA + k * innerA, element (k, column) of B at k * innerB + column * columnB, batch after batch.
+ *  A or B may be integers: TensorFlow.js casts int32 to float32 by name alone, so values are converted as they are read. */
+export const matmulKernel = (a: "f32" | "i32", b: "f32" | "i32"): Kernel => ({
+  name: `matmul ${a} ${b}`,
+  outputs: { result: "f32" },
+  inputs: { A: a, B: b },
+  uniforms: { rows: "i32", columns: "i32", inner: "i32", rowA: "i32", innerA: "i32", innerB: "i32", columnB: "i32" },
+  body,
+});

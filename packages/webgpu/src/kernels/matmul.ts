@@ -1,8 +1,9 @@
 // The matrix product of TensorFlow.js on WebGPU, replaced by the register-tiled one unless a side of the result is too small.
-import type { WebGPUBackend, WebGPUProgram } from "@tensorflow/tfjs-backend-webgpu";
+import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
+import { launch } from "../launch.ts";
 import { WEBGPU } from "../register-backend.ts";
-import { MATMUL_SHADER, MATMUL_UNIFORMS, THREADS, TILE } from "./matmul-shader.ts";
+import { matmulKernel, TILE } from "./matmul-shader.ts";
 
 const KERNEL = "BatchMatMul";
 /** A side of the result below which a tile would be all but empty. */
@@ -10,19 +11,6 @@ const LEAST_EXTENT = 8;
 /** Where a tile is filled, or so little is to be done that another pipeline would cost more than it saves. */
 const FULL_EXTENT = TILE;
 const SHORT_INNER = 256;
-
-function program(batch: number, rows: number, columns: number): WebGPUProgram {
-  return {
-    variableNames: ["A", "B"],
-    uniforms: MATMUL_UNIFORMS,
-    workgroupSize: [THREADS, THREADS, 1],
-    outputShape: [batch, rows, columns],
-    dispatchLayout: { x: [2], y: [1], z: [0] },
-    dispatch: [Math.ceil(columns / TILE), Math.ceil(rows / TILE), batch],
-    shaderKey: "weftMatmul",
-    getUserCode: () => MATMUL_SHADER,
-  };
-}
 
 interface Product {
   /** A is stored [inner, rows] instead of [rows, inner]. */
@@ -51,13 +39,16 @@ function extentsOf({ a, b, transposeA, transposeB }: Product): Extents {
 export function tiledMatmul(backend: WebGPUBackend, product: Product): tf.TensorInfo {
   const { a, b, transposeA, transposeB } = product;
   const { batch, rows, columns, inner } = extentsOf(product);
-  // TensorFlow.js compiles anew for each relation of its inputs' shapes to the result's; as vectors they all look alike.
-  const flat = (info: tf.TensorInfo): tf.TensorInfo => ({ ...info, shape: [tf.util.sizeFromShape(info.shape)] });
   const [rowA, innerA] = transposeA ? [1, rows] : [inner, 1];
   const [innerB, columnB] = transposeB ? [1, inner] : [columns, 1];
-  const uniforms = [rows, columns, inner, rowA, innerA, innerB, columnB].map((value) => ({ type: "int32", data: [value] }));
-  const out = backend.runWebGPUProgram(program(batch, rows, columns), [flat(a), flat(b)], "float32", uniforms);
-  return { ...out, shape: [...a.shape.slice(0, -2), rows, columns] };
+  const element = ({ dataId }: tf.TensorInfo) => (backend.tensorMap.get(dataId as object).dtype === "float32" ? "f32" : "i32");
+  return launch(backend, {
+    kernel: matmulKernel(element(a), element(b)),
+    inputs: [a, b],
+    outputs: [[...a.shape.slice(0, -2), rows, columns]],
+    uniforms: [rows, columns, inner, rowA, innerA, innerB, columnB],
+    workgroups: [Math.ceil(columns / TILE), Math.ceil(rows / TILE), batch],
+  })[0] as tf.TensorInfo;
 }
 
 function suits(product: Product): boolean {
