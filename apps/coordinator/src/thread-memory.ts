@@ -1,4 +1,4 @@
-// Keeps a worker thread small: V8 knows a typed array's bytes only as "external" and collects dropped ones when they come to tens of
+// Keeps the process small. V8 knows a typed array's bytes only as "external" and collects dropped ones when they come to tens of
 // megabytes, in each thread apart. A thread that handles arrays of megabytes therefore collects its young garbage itself.
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -7,6 +7,13 @@ type Collect = (options?: { readonly type: "minor" | "major" }) => void;
 
 /** So many bytes of arrays may lie about before they are collected; a collection of the young takes about a millisecond. */
 const COLLECT_BYTES = 8 * 1024 ** 2;
+
+/**
+ * V8 lets every thread's nursery grow to 32 MB as soon as messages come in bursts, and hardly gives it back. What passes through a
+ * coordinator in bulk are byte arrays, which lie outside of it. Each new thread sets V8's flag back to its default, so this is said again
+ * after each start of one.
+ */
+export const keepNurserySmall = (): void => setFlagsFromString("--semi-space-growth-factor=1");
 
 function collectFunction(): Collect {
   setFlagsFromString("--expose-gc");

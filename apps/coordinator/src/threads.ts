@@ -3,6 +3,7 @@
 
 import { type MessagePort, type Transferable, Worker, type WorkerOptions } from "node:worker_threads";
 import type { MessagePortLike } from "@weft/storage";
+import { keepNurserySmall } from "./thread-memory.ts";
 
 /** Each thread has a nursery of its own; the large typed arrays lie outside it, so a small one costs nothing and keeps the process small. */
 const YOUNG_MB = 3;
@@ -55,6 +56,7 @@ export function startThread<T>(name: string, input: T, transfer: readonly Transf
     transferList: [...transfer],
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
   });
+  worker.once("online", keepNurserySmall);
   const ready = new Promise<void>((resolve, reject) => {
     worker.once("error", reject);
     worker.once("exit", (code) => reject(new Error(`the ${name} worker ended with ${code} before it was ready`)));

@@ -3,7 +3,15 @@
 import { writeCheckpoint } from "@weft/checkpoints";
 import { sha256 } from "@weft/ledger";
 import { initialWeights, layoutFor } from "@weft/models";
-import { type BlobRef, type DatasetManifest, type Evaluation, MAX_UPDATE_NORM, type ModelSpec, type RunSpec, type Sha256 } from "@weft/protocol";
+import {
+  type BlobRef,
+  type DatasetManifest,
+  type Evaluation,
+  MAX_UPDATE_NORM,
+  type ModelSpec,
+  type RunSpec,
+  type Sha256,
+} from "@weft/protocol";
 import type { Storage } from "@weft/storage";
 import { codecNamed, f32FromBytes, f32ToBytes, norm } from "@weft/tensors";
 import type { CloseRound } from "@weft/training";
@@ -87,6 +95,10 @@ export function inspectBytes(
   if (!decoded.ok) return { ok: false, code: decoded.fault, detail: decoded.detail };
   const size = Math.fround(norm(decoded.update));
   if (size > MAX_UPDATE_NORM)
-    return { ok: false, code: "norm-outlier", detail: `the update's norm is ${size.toExponential(1)}, at most ${MAX_UPDATE_NORM} is taken` };
+    return {
+      ok: false,
+      code: "norm-outlier",
+      detail: `the update's norm is ${size.toExponential(1)}, at most ${MAX_UPDATE_NORM} is taken`,
+    };
   return { ok: true, norm: size };
 }

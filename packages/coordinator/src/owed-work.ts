@@ -4,7 +4,10 @@
 import { RETRY_FIRST_MS, RETRY_LONGEST_MS } from "./limits.ts";
 import type { CoordinatorClock } from "./ports.ts";
 
-type Job = { readonly work: () => Promise<void>; attempts: number } & { phase: "running" | "waiting"; retryAtMs: number };
+type Job = { readonly work: () => Promise<void>; attempts: number; failure: string | null } & {
+  phase: "running" | "waiting";
+  retryAtMs: number;
+};
 
 export class OwedWork {
   readonly #jobs = new Map<string, Job>();
@@ -20,7 +23,7 @@ export class OwedWork {
   /** Does nothing where work of this name is under way or waits for its next try. `work` rejects when it must be tried again. */
   start(name: string, work: () => Promise<void>): void {
     if (this.#jobs.has(name)) return;
-    const job: Job = { work, attempts: 0, phase: "running", retryAtMs: 0 };
+    const job: Job = { work, attempts: 0, failure: null, phase: "running", retryAtMs: 0 };
     this.#jobs.set(name, job);
     this.#run(name, job);
   }
@@ -38,6 +41,11 @@ export class OwedWork {
 
   names(): readonly string[] {
     return [...this.#jobs.keys()];
+  }
+
+  /** What work is owed that has failed so far, and why it failed last. */
+  failures(): readonly { readonly name: string; readonly failure: string }[] {
+    return [...this.#jobs].flatMap(([name, { failure }]) => (failure === null ? [] : [{ name, failure }]));
   }
 
   /** True while something runs, as opposed to waiting for its next try. */
@@ -58,6 +66,7 @@ export class OwedWork {
       },
       (error: unknown) => {
         job.attempts += 1;
+        job.failure = error instanceof Error ? error.message : String(error);
         const waitMs = Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** Math.min(job.attempts - 1, 16));
         job.phase = "waiting";
         job.retryAtMs = this.#clock.now() + waitMs;

@@ -37,7 +37,8 @@ export class RunLoop {
   #state: RunState | null = null;
   #head: LedgerHead;
   #lastMs = 0;
-  #reason = "";
+  /** Kind of the last thing that was waited for, as it stands in the log. */
+  #waitsFor = "";
   #fault: Fault | null = null;
   /** Appends that storage has not answered yet. */
   readonly #pending = new Set<Promise<unknown>>();
@@ -57,9 +58,6 @@ export class RunLoop {
   }
   get head(): LedgerHead {
     return this.#head;
-  }
-  get reason(): string {
-    return this.#reason;
   }
   get fault(): { readonly code: StorageFault["code"]; readonly message: string } | null {
     return this.#fault;
@@ -97,10 +95,7 @@ export class RunLoop {
     const { events, effects, reason } = decide(this.#state, input, nowMs);
     const records = appendRecords(this.#head, events, nowMs, (domain, value) => this.#options.key.sign(domain, value));
     for (const record of records) this.#fold(record);
-    if (reason !== this.#reason) {
-      this.#reason = reason;
-      this.#options.log(`${this.run}: ${reason}`);
-    }
+    this.#tell(reason, events.length > 0);
     const durable = events.some(({ type }) => DURABLE.has(type));
     const stored = records.length === 0 ? Promise.resolve() : this.#append(records, durable);
     this.#queued += 1;
@@ -140,6 +135,14 @@ export class RunLoop {
   async idle(): Promise<void> {
     await Promise.all(this.#pending);
     await this.#tail;
+  }
+
+  /** What happened is logged each time; what is waited for only when it is something else, not each second that it counts down. */
+  #tell(reason: string, happened: boolean): void {
+    const kind = reason.replace(/\d[\d,]*/g, "#");
+    if (!happened && kind === this.#waitsFor) return;
+    if (!happened) this.#waitsFor = kind;
+    this.#options.log(`${this.run}: ${reason}`);
   }
 
   #fold(record: LedgerRecord): void {

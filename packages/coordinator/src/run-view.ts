@@ -1,6 +1,7 @@
 // What is shown of a run: the ledger's projection with the facts of now laid over it. Reads only.
 import { createRunProjection, type LiveOverlay, type RunProjection } from "@weft/ledger";
 import { type LedgerRecord, type RunDetail, type RunSummary, shortKey } from "@weft/protocol";
+import { whyWaiting } from "@weft/training";
 import type { CheckpointInput } from "./ports.ts";
 import type { Run } from "./run.ts";
 
@@ -64,6 +65,12 @@ export class RunView {
     return `${this.#run.loop.head.seq} ${this.#run.live.changes} ${Math.floor(nowMs / SAME_MS)}`;
   }
 
+  #reason(nowMs: number): string {
+    const { loop, trouble } = this.#run;
+    if (loop.fault !== null) return `The run takes nothing, since storage failed: ${loop.fault.message}`;
+    return trouble ?? whyWaiting(loop.state, nowMs);
+  }
+
   #overlay(nowMs: number): LiveOverlay {
     const { loop, live, manifest } = this.#run;
     const { state } = loop;
@@ -75,7 +82,7 @@ export class RunView {
       progress: (lease, attempt) => live.progressOf(lease, attempt),
       samplesPerSecond: (volunteer) => live.speedOf(volunteer),
       rates: live.rates(nowMs, state.spec.training.versions - state.version),
-      reason: loop.fault === null ? loop.reason : `The run takes nothing, since storage failed: ${loop.fault.message}`,
+      reason: this.#reason(nowMs),
       manifest,
     };
   }

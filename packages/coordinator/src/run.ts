@@ -26,6 +26,8 @@ export interface RunHost {
   isConnected(volunteer: string): boolean;
 }
 
+const CLOSING = "close round ";
+
 export class Run {
   readonly run: RunId;
   readonly loop: RunLoop;
@@ -170,6 +172,12 @@ export class Run {
     await this.submit({ kind: "tick", upSinceMs: this.#upSinceMs });
   }
 
+  /** Why the run stands still although everything that volunteers can do is done: its closing failed, and is tried again. Null where it did not. */
+  get trouble(): string | null {
+    const failed = this.#owed.failures().find(({ name }) => name.startsWith(CLOSING));
+    return failed === undefined ? null : `Version ${this.loop.state.version + 1} could not be made: ${failed.failure}. It is tried again.`;
+  }
+
   get busy(): boolean {
     return this.#owed.busy;
   }
@@ -195,7 +203,7 @@ export class Run {
         this.#host.announce(this.run, effect.version);
         return;
       case "close-round":
-        this.#owed.start(`close round ${effect.round.base + 1}`, () => this.#closeRound(effect.round));
+        this.#owed.start(`${CLOSING}${effect.round.base + 1}`, () => this.#closeRound(effect.round));
         return;
       case "evaluate":
         this.#owed.start(`evaluate version ${effect.version}`, () => this.#evaluate(effect.version, effect.weights));

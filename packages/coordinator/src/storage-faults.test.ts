@@ -103,6 +103,34 @@ test("work that the computer fails at is tried again until it is done, also acro
   expect(kit.coordinator.detail(run)).toMatchObject({ phase: "finished", version: 3 });
 });
 
+test("a round that cannot be closed says so where the run is shown, until it is closed", async () => {
+  let damaged = true;
+  const { kit, run, volunteer } = await scene((inner) => ({
+    initialWeights: (model, seed) => inner.initialWeights(model, seed),
+    takeIn: (upload) => inner.takeIn(upload),
+    closeRound: (id, spec, parameters, round) =>
+      damaged ? Promise.reject(new Error("the weights ab12 are missing")) : inner.closeRound(id, spec, parameters, round),
+    evaluate: (spec, manifest, weights) => inner.evaluate(spec, manifest, weights),
+    checkpoint: (input) => inner.checkpoint(input),
+  }));
+  for (let lease = await volunteer.requestLease(); lease.ok && lease.value.kind === "lease"; lease = await volunteer.requestLease())
+    await volunteer.contribute(lease.value.assignment);
+  await kit.pass(10_000);
+  expect(kit.coordinator.detail(run)?.round.reason).toBe("Version 1 could not be made: the weights ab12 are missing. It is tried again.");
+  damaged = false;
+  await kit.pass(60_000);
+  await trainToTheEnd(kit, [volunteer]);
+  expect(kit.coordinator.detail(run)?.round.reason).toBe("The run is finished at version 3.");
+});
+
+test("a run's log says what happened and what is waited for, once, not each second of a countdown", async () => {
+  const { kit, volunteer } = await scene();
+  await volunteer.lease(null, 1);
+  const before = kit.lines.length;
+  await kit.pass(5_000);
+  expect(kit.lines.slice(before).filter((line) => line.includes("to the next deadline"))).toHaveLength(1);
+});
+
 test("a ledger with a gap, or without its manifest, stops the opening with one sentence", async () => {
   const { kit, run } = await scene();
   const records = await kit.records(run);

@@ -3,11 +3,11 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { StartedCoordinator } from "@weft/coordinator-app";
 import { DEFAULT_DATA_FOLDER, DEFAULT_HOST, DEFAULT_PORT, type LogLevel } from "@weft/coordinator-app/config";
+import { keepNurserySmall } from "@weft/coordinator-app/memory";
 import closeWithGrace from "close-with-grace";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { lendThisMachine } from "../serve/local-volunteers.ts";
 import { progressLine } from "../serve/progress-lines.ts";
-import { keepNurserySmall } from "../serve/small-heap.ts";
 import { Terminal } from "../serve/terminal.ts";
 
 const REDRAW_MS = 500;
@@ -63,8 +63,9 @@ function greet(terminal: Terminal, { addresses, adminUrl, recovered }: StartedCo
 }
 
 async function serve(options: ServeOptions): Promise<void> {
-  keepNurserySmall();
   const terminal = new Terminal(process.stdout);
+  // Before anything large is loaded: a nursery that has grown stays.
+  keepNurserySmall();
   // Only this command needs the coordinator; the others start quickly without it.
   const { startCoordinator } = await import("@weft/coordinator-app");
   const started = await startCoordinator({

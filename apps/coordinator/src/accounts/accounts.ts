@@ -120,9 +120,7 @@ export async function openAccounts(options: AccountsOptions): Promise<Accounts> 
     async signIn(email, password) {
       // The provisional address has no password until the admin chose an address, so it can never sign in.
       const { api } = await opened();
-      const response = await api
-        .signInEmail({ body: { email, password }, asResponse: true })
-        .catch((error: unknown) => messageOf(error));
+      const response = await api.signInEmail({ body: { email, password }, asResponse: true }).catch((error: unknown) => messageOf(error));
       if (typeof response === "string" || !response.ok) return refuse("unauthorized", "E-mail address or password is wrong.");
       return ok({ cookies: response.headers.getSetCookie() });
     },

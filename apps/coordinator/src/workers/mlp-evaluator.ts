@@ -23,7 +23,13 @@ export function mlpEvaluator(model: MlpSpec, weights: Float32Array): Pick<Engine
 }
 
 /** `inputs` [rows, in], `matrix` [out, in], `bias` [out]; gives [rows, out]. */
-function dense(inputs: Float32Array, rows: number, matrix: Float32Array, bias: Float32Array, rectified: boolean): Float32Array<ArrayBuffer> {
+function dense(
+  inputs: Float32Array,
+  rows: number,
+  matrix: Float32Array,
+  bias: Float32Array,
+  rectified: boolean,
+): Float32Array<ArrayBuffer> {
   const outputs = bias.length;
   const width = matrix.length / outputs;
   const result = new Float32Array(rows * outputs);

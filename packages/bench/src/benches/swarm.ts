@@ -9,6 +9,9 @@ import { serve, WEFT } from "../support/coordinator-process.ts";
 import { watchResident } from "../support/resident.ts";
 
 const VOLUNTEERS = 200;
+/** At this speed a lease of three seconds has about 64 samples, so that a version takes some fifty contributions of a megabyte. */
+const SAMPLES_PER_SECOND = 20;
+const SAMPLES_PER_VERSION = 3_200;
 const MEBIBYTE = 1024 * 1024;
 
 /** mlp 64-896-1024-10: 987,018 parameters. */
@@ -24,7 +27,7 @@ const millionParameters = (seed: number): RunSpec => ({
   training: {
     mode: "gradient",
     versions: 100_000,
-    samplesPerVersion: 1024,
+    samplesPerVersion: SAMPLES_PER_VERSION,
     microBatch: 32,
     rule: { kind: "mean" },
     optimizer: { kind: "sgd", learningRate: 0.01, momentum: 0.9, weightDecay: 0 },
@@ -57,6 +60,8 @@ async function swarmOf(
     "--volunteers",
     String(VOLUNTEERS),
     "--synthetic",
+    "--speeds",
+    `lognormal:${SAMPLES_PER_SECOND}`,
     "--seed",
     String(seed),
     "--duration",
