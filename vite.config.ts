@@ -16,17 +16,14 @@ const BROWSER_FLAGS = [
   "--no-first-run",
 ];
 
+/** How long the bundler took in its plugins is no news to whoever types `npm start`. */
+const QUIET = { bundlerTimings: false };
+
 export default defineConfig({
   root: "apps/web",
   plugins: [react()],
-  worker: { format: "es" },
-  build: {
-    outDir: "dist",
-    emptyOutDir: true,
-    target: "es2022",
-    // How long the bundler took in its plugins is no news to whoever types `npm start`.
-    rolldownOptions: { checks: { bundlerTimings: false } },
-  },
+  worker: { format: "es", rolldownOptions: { checks: QUIET } },
+  build: { outDir: "dist", emptyOutDir: true, target: "es2022", rolldownOptions: { checks: QUIET } },
   server: {
     port: 5173,
     proxy: {

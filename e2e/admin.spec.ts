@@ -57,7 +57,9 @@ test("a password is chosen; signing out and in again needs it, and a wrong one i
   await expect(page.getByText(`Signed in as ${ADMIN.name}.`)).toBeVisible();
   await button("Sign out").click();
   await expect(page.getByRole("heading", { name: "Sign in" })).toBeVisible();
-  expect((await page.request.post(`${coordinator.url}/api/admin/command`, { data: {}, headers: { origin: coordinator.url } })).status()).toBe(401);
+  expect(
+    (await page.request.post(`${coordinator.url}/api/admin/command`, { data: {}, headers: { origin: coordinator.url } })).status(),
+  ).toBe(401);
 
   await page.getByLabel("E-mail").fill(ADMIN.email);
   await page.getByLabel("Password").fill("another loom entirely");
@@ -82,7 +84,12 @@ test("a wrong specification is answered with its field, the rule and a good valu
   // What only the coordinator can know: it has no such data.
   await text.fill(JSON.stringify({ ...spec, dataset: "no-such-data" }));
   await button("Create and start").click();
-  await expect(page.locator("dialog").getByText(/no-such-data/).last()).toBeVisible();
+  await expect(
+    page
+      .locator("dialog")
+      .getByText(/no-such-data/)
+      .last(),
+  ).toBeVisible();
   await expect(page.locator("dialog .notice")).toBeVisible();
   expect((await coordinator.json<RunSummary[]>("/api/runs")).some(({ name }) => name === spec.name)).toBe(false);
 

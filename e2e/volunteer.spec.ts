@@ -167,3 +167,15 @@ test("a page over plain HTTP from another machine says that HTTPS or localhost i
     await browser.close();
   }
 });
+
+test("without a choice the coordinator gives what it has, and the next run when one is over", async ({ page }) => {
+  await page.goto(`${coordinator.url}/`);
+  await button(page, LEND).click();
+  await admittedAtLeast(page, 1);
+  expect((await detailOf("digits")).volunteersNow).toBe(1);
+  const before = (await snapshotOf(page)).admitted;
+  await command(coordinator, { type: "stop-run", run: "digits" });
+  await expect.poll(async () => (await snapshotOf(page)).lease?.run, { timeout: 30_000, intervals: [50] }).toBe("austen");
+  await expect(page.getByRole("heading", { name: /austen/ })).toBeVisible();
+  await admittedAtLeast(page, before + 1);
+});

@@ -4,7 +4,7 @@ import { useEffect } from "react";
 import { sentenceOf } from "../app/api.ts";
 import { queries } from "../app/queries.ts";
 import { Desk } from "./desk.tsx";
-import { useSession } from "./session.ts";
+import { useLinkPastedLater, useSession } from "./session.ts";
 import { ChoosePassword, SignIn } from "./sign-in.tsx";
 import "../styles/admin.css";
 
@@ -16,6 +16,7 @@ export const AdminPage = () => (
 
 function Doors() {
   const session = useSession();
+  useLinkPastedLater();
   useEffect(() => {
     document.title = "Admin · Weft";
   }, []);

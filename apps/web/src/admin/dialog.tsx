@@ -1,5 +1,5 @@
 // A modal dialog: the browser's own, so that focus, Escape and the backdrop behave. Knows nothing of what it asks.
-import { type ReactNode, useEffect, useId, useRef } from "react";
+import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
 
 export function Dialog({
   title,
@@ -14,7 +14,8 @@ export function Dialog({
 }) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
-  useEffect(() => {
+  // Closed while it still stands in the page: only so does the focus go back to whatever opened it.
+  useLayoutEffect(() => {
     const dialog = element.current;
     if (dialog !== null && !dialog.open) dialog.showModal();
     return () => dialog?.close();

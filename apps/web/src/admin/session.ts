@@ -1,6 +1,7 @@
 // Who is signed in, and how to become so. The token travels in the address' fragment, which no server ever sees, and leaves it at once.
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import type { AdminCommand, AdminReply } from "@weft/protocol";
+import { useEffect } from "react";
 import { getJson, postJson } from "../app/api.ts";
 
 export interface Session {
@@ -38,6 +39,20 @@ function exchangeOnce(): Promise<{ readonly failure: string | null }> {
     }
   })();
   return exchanging;
+}
+
+/** A link pasted into a page that is open already changes the fragment only: its token is exchanged then. */
+export function useLinkPastedLater(): void {
+  const client = useQueryClient();
+  useEffect(() => {
+    const look = () => {
+      if (tokenOf(location.hash) === null) return;
+      exchanging = null;
+      void client.invalidateQueries({ queryKey: KEY });
+    };
+    addEventListener("hashchange", look);
+    return () => removeEventListener("hashchange", look);
+  }, [client]);
 }
 
 export interface SessionState extends Session {

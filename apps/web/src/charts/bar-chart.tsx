@@ -77,7 +77,7 @@ export function BarChart(props: Props) {
       if (element.clientWidth > 0) made.setSize({ width: element.clientWidth, height: newest.current.heightPx });
     });
     resize.observe(element);
-    const unfollow = onThemeChange(() => made.redraw(false, true));
+    const unfollow = onThemeChange(() => made.redraw(true, true));
     return () => {
       resize.disconnect();
       unfollow();

@@ -177,7 +177,7 @@ export function LineChart(props: LineChartProps) {
       if (element.clientWidth > 0) made.setSize({ width: element.clientWidth, height: newest.current.heightPx });
     });
     resize.observe(element);
-    const unfollow = onThemeChange(() => made.redraw(false, true));
+    const unfollow = onThemeChange(() => made.redraw(true, true));
     return () => {
       resize.disconnect();
       unfollow();

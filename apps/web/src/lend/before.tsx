@@ -15,6 +15,20 @@ const company = (now: number): string =>
       ? "One person is training it in a browser; you would be the second thread."
       : `${count(now)} people are training it in their browsers; you would be the next thread.`;
 
+function standing({ phase, volunteersNow }: RunSummary): string {
+  switch (phase) {
+    case "running":
+      return company(volunteersNow);
+    case "paused":
+      return "It is paused now; until it goes on, another run that wants threads gets yours.";
+    case "stopped":
+    case "finished":
+      return `It is ${phase}; another run that wants threads gets yours.`;
+    default:
+      return phase satisfies never;
+  }
+}
+
 /** What is trained, on which data, under which licences, and how far it is. */
 function Offer({ run, line }: { run: RunSummary | null; line: "opening" | "up" | "down" }) {
   if (run === null)
@@ -30,8 +44,7 @@ function Offer({ run, line }: { run: RunSummary | null; line: "opening" | "up" |
   return (
     <>
       <p className="lead">
-        Today it is <b>{run.name}</b>: {unstopped(run.description)}.{" "}
-        {run.phase === "running" ? company(run.volunteersNow) : `It is ${run.phase} now.`} <Link to="/runs">Other runs</Link>
+        Today it is <b>{run.name}</b>: {unstopped(run.description)}. {standing(run)} <Link to="/runs">Other runs</Link>
       </p>
       <p className="small quiet terms">
         Version {count(run.version)} of {count(run.versions)}. Data: {run.dataset.name}, {licence(run.dataset.license)}. The model is

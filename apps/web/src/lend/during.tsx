@@ -43,7 +43,7 @@ function sentenceOf(lease: LeaseProgress): string {
     case "computing":
       return `Step ${count(lease.step)} of ${count(lease.steps)}, then it is sent`;
     case "uploading":
-      return `All ${count(lease.steps)} steps done; sending the update`;
+      return lease.steps === 1 ? "Its one step done; sending the update" : `All ${count(lease.steps)} steps done; sending the update`;
     default:
       return lease.phase satisfies never;
   }

@@ -108,7 +108,6 @@ export function LendPage() {
   const lending = useStore(lender.store);
   const runs = useLive((live) => live.runs);
   const live = useLive((state) => state.detail);
-  const line = useLive((state) => state.line);
   const runsKnown = useLive((state) => state.atMs > 0);
   const status = lending.snapshot?.status ?? IDLE;
   const chosen = lending.snapshot?.lease?.run ?? wanted ?? (runs.find((run) => run.phase === "running") ?? runs[0])?.run ?? null;
@@ -123,18 +122,20 @@ export function LendPage() {
   }, []);
   useEffect(() => observer.watch(run), [run]);
 
-  // The run that is on show is the one lent to; when it is over, the coordinator goes on with the next.
-  const press = (fallback: boolean): void => lender.press(run, fallback);
+  // A run that the reader chose, by its address, is the one lent to. Without a choice, and where the chosen one is not under way, the
+  // coordinator gives what it has, and goes on with the next run when one is over; the page shows the run of the lease in hand.
+  const underWay = runs.some((one) => one.run === wanted && one.phase === "running");
+  const wish = wanted !== undefined && (underWay || !runsKnown) ? wanted : null;
+  const press = (fallback: boolean): void => lender.press(wish, fallback);
   // Pressed by address: by whoever started the coordinator on this machine. It takes what the machine has.
   const pressed = useRef(false);
-  const known = run !== null || (line === "up" && runsKnown);
   useEffect(() => {
-    if (lend !== 1 || pressed.current || !known || lender.store.getState().pressedAtMs !== null) return;
+    if (lend !== 1 || pressed.current || !runsKnown || lender.store.getState().pressedAtMs !== null) return;
     pressed.current = true;
     void lender.capabilities().then((found) => {
-      if (found.kind === "gpu" || found.reason !== "insecure") lender.press(run, found.kind === "no-gpu");
+      if (found.kind === "gpu" || found.reason !== "insecure") lender.press(wish, found.kind === "no-gpu");
     });
-  }, [lend, known, run]);
+  }, [lend, runsKnown, wish]);
 
   const detail = live?.run === run ? live : null;
   const summary = runs.find((one) => one.run === run) ?? detail;
