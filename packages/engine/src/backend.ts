@@ -1,12 +1,22 @@
 // One backend of TensorFlow.js as the engine uses it: where parameters live, how tensors are read back flat. Knows no model.
 import * as tf from "@tensorflow/tfjs-core";
+import type { ModelTensors } from "@weft/models/tf";
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
-import type { ParameterLayout } from "@weft/tensors";
+import type { Batch, ParameterLayout } from "@weft/tensors";
 
 export interface Parameters {
   /** In the layout's order. */
   readonly tensors: readonly tf.Tensor[];
   write(flat: Float32Array): void;
+  dispose(): void;
+}
+
+/** A computation of fixed shapes. Calls are made one after another, with the backend in use. */
+export interface Program {
+  /** Compiles what it needs, where there is anything to compile. */
+  prepare(): Promise<void>;
+  /** Its results' values, one behind the other. */
+  run(batch: Batch): Promise<Float32Array>;
   dispose(): void;
 }
 
@@ -20,8 +30,8 @@ export interface Backend {
   parameters(layout: ParameterLayout): Parameters;
   /** Values of f32 tensors, one behind the other. */
   read(tensors: readonly tf.Tensor[]): Promise<Float32Array>;
-  /** Compiles what `run` needs, where there is anything to compile. */
-  prepare(run: () => void): Promise<void>;
+  /** A computation on batches of the sizes of `example`, whose results are f32 tensors of its own making. */
+  program(example: Batch, run: (batch: ModelTensors) => readonly tf.Tensor[]): Program;
   dispose(): void;
 }
 
@@ -64,4 +74,27 @@ export function readHost(tensors: readonly tf.Tensor[]): Float32Array {
     offset += tensor.size;
   }
   return flat;
+}
+
+/** Batches become tensors and results arrays, at each run anew. */
+export class HostProgram implements Program {
+  readonly #compute: (batch: ModelTensors) => readonly tf.Tensor[];
+
+  constructor(compute: (batch: ModelTensors) => readonly tf.Tensor[]) {
+    this.#compute = compute;
+  }
+  async prepare(): Promise<void> {}
+  async run({ inputs, rows, targets, weights }: Batch): Promise<Float32Array> {
+    const results = tf.tidy(() => [
+      ...this.#compute({
+        inputs: tf.tensor2d(inputs, [rows, inputs.length / rows], inputs instanceof Int32Array ? "int32" : "float32"),
+        targets: tf.tensor1d(targets, "int32"),
+        weights: tf.tensor1d(weights, "float32"),
+      }),
+    ]);
+    const values = readHost(results);
+    tf.dispose(results);
+    return values;
+  }
+  dispose(): void {}
 }

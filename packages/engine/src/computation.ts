@@ -1,10 +1,10 @@
 // One model with fixed batch shape on one backend: weights in, batch in, sums out. Knows neither how the backend was chosen nor why.
 import * as tf from "@tensorflow/tfjs-core";
-import { layoutFor } from "@weft/models";
+import { layoutFor, sampleLength } from "@weft/models";
 import { logits, lossSum, type ModelTensors, type NamedTensors } from "@weft/models/tf";
 import type { ModelSpec } from "@weft/protocol";
 import type { Batch, ParameterLayout, StepResult } from "@weft/tensors";
-import type { Backend, Parameters } from "./backend.ts";
+import type { Backend, Parameters, Program } from "./backend.ts";
 
 export class Computation {
   readonly model: ModelSpec;
@@ -12,6 +12,7 @@ export class Computation {
   readonly layout: ParameterLayout;
   readonly #backend: Backend;
   readonly #parameters: Parameters;
+  readonly #program: Program;
   #hasWeights = false;
 
   constructor(backend: Backend, model: ModelSpec, microBatch: number) {
@@ -21,6 +22,7 @@ export class Computation {
     this.#backend = backend;
     backend.use();
     this.#parameters = backend.parameters(this.layout);
+    this.#program = backend.program(emptyBatch(model, microBatch), (tensors) => this.#lossAndGradients(tensors));
   }
 
   setWeights(flat: Float32Array): void {
@@ -31,23 +33,17 @@ export class Computation {
   }
 
   /** Compiles what `step` needs, where the backend compiles. */
-  async prepare(batch: Batch): Promise<void> {
+  async prepare(): Promise<void> {
     this.#backend.use();
-    await this.#backend.prepare(() => tf.dispose(this.#lossAndGradients(batch)));
+    await this.#program.prepare();
   }
 
   async step(batch: Batch): Promise<StepResult> {
     if (!this.#hasWeights) throw new Error("step before setWeights");
     if (batch.rows !== this.microBatch) throw new Error(`A batch of ${batch.rows} rows where ${this.microBatch} were loaded`);
     this.#backend.use();
-    const outputs = this.#lossAndGradients(batch);
-    try {
-      const flat = await this.#backend.read(outputs);
-      return { gradientSum: flat.slice(0, this.layout.size), lossSum: flat[this.layout.size] as number };
-    } finally {
-      this.#backend.use();
-      tf.dispose(outputs);
-    }
+    const flat = await this.#program.run(batch);
+    return { gradientSum: flat.slice(0, this.layout.size), lossSum: flat[this.layout.size] as number };
   }
 
   async logits(inputs: Float32Array | Int32Array, rows: number): Promise<Float32Array> {
@@ -64,14 +60,14 @@ export class Computation {
 
   dispose(): void {
     this.#backend.use();
+    this.#program.dispose();
     this.#parameters.dispose();
   }
 
   /** The gradients in the layout's order, then the loss. */
-  #lossAndGradients(batch: Batch): tf.Tensor[] {
+  #lossAndGradients(batch: ModelTensors): tf.Tensor[] {
     return tf.tidy(() => {
-      const tensors = batchTensors(batch);
-      const loss = (...parameters: tf.Tensor[]): tf.Scalar => lossSum(this.model, this.#named(parameters), tensors);
+      const loss = (...parameters: tf.Tensor[]): tf.Scalar => lossSum(this.model, this.#named(parameters), batch);
       const { value, grads } = tf.valueAndGrads(loss)([...this.#parameters.tensors]);
       return [...grads, value];
     });
@@ -85,8 +81,14 @@ export class Computation {
 const inputTensor = (inputs: Float32Array | Int32Array, rows: number): tf.Tensor2D =>
   tf.tensor2d(inputs, [rows, inputs.length / rows], inputs instanceof Int32Array ? "int32" : "float32");
 
-const batchTensors = ({ inputs, rows, targets, weights }: Batch): ModelTensors => ({
-  inputs: inputTensor(inputs, rows),
-  targets: tf.tensor1d(targets, "int32"),
-  weights: tf.tensor1d(weights, "float32"),
-});
+/** Of the right shapes and no consequence. */
+function emptyBatch(model: ModelSpec, rows: number): Batch {
+  const length = rows * sampleLength(model);
+  const text = model.kind === "gpt";
+  return {
+    rows,
+    inputs: text ? new Int32Array(length) : new Float32Array(length),
+    targets: new Int32Array(text ? length : rows),
+    weights: new Float32Array(rows),
+  };
+}

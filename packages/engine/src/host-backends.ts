@@ -1,7 +1,7 @@
 // The backends that compute in this thread: WASM with SIMD (and threads where the page is cross-origin isolated), and plain JavaScript.
 import * as tf from "@tensorflow/tfjs-core";
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
-import { type Backend, HostParameters, readHost, useBackend } from "./backend.ts";
+import { type Backend, HostParameters, HostProgram, readHost, useBackend } from "./backend.ts";
 import { EngineUnavailableError, type WasmPaths } from "./engine.ts";
 
 const NEVER = new Promise<string>(() => undefined);
@@ -13,7 +13,7 @@ const hostBackend = (name: "wasm" | "cpu", info: DeviceInfo, trains: Backend["tr
   use: () => useBackend(name),
   parameters: (layout) => new HostParameters(layout),
   read: (tensors) => Promise.resolve(readHost(tensors)),
-  prepare: () => Promise.resolve(),
+  program: (_, run) => new HostProgram(run),
   // Both stay registered: other engines of this thread may use them, and they hold nothing but their tensors.
   dispose: () => undefined,
 });

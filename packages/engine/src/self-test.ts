@@ -17,7 +17,7 @@ const BEYOND = 1e9;
 export async function runSelfTest(backend: Backend, kinds: readonly ModelSpec["kind"][]): Promise<SelfTestResult> {
   const computations = kinds.map((kind) => new Computation(backend, SELF_TEST_CASES[kind].model, SELF_TEST_CASES[kind].batch().rows));
   try {
-    for (const [index, kind] of kinds.entries()) await computations[index]?.prepare(SELF_TEST_CASES[kind].batch());
+    for (const computation of computations) await computation.prepare();
     let relativeError = 0;
     for (const [index, kind] of kinds.entries()) {
       const computation = computations[index] as Computation;

@@ -1,6 +1,6 @@
 // The engine on TensorFlow.js: holds the loaded computation, and moves a model that the chosen backend cannot train to one that can.
 import * as tf from "@tensorflow/tfjs-core";
-import { sampleLength, scoreLogits } from "@weft/models";
+import { scoreLogits } from "@weft/models";
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
 import type { Batch, EvaluationResult, StepResult } from "@weft/tensors";
 import type { Backend } from "./backend.ts";
@@ -45,7 +45,7 @@ export class TfEngine implements Engine {
     }
     const computation = new Computation(this.#inUse, model, microBatch);
     try {
-      await computation.prepare(emptyBatch(model, microBatch));
+      await computation.prepare();
     } catch (error) {
       computation.dispose();
       throw error;
@@ -91,15 +91,3 @@ export class TfEngine implements Engine {
 const trustOf = (backend: Backend, kind: ModelSpec["kind"]): string => `${backend.info.backend} ${kind}`;
 
 const sameModel = (a: ModelSpec, b: ModelSpec): boolean => JSON.stringify(a) === JSON.stringify(b);
-
-/** Of the right shapes and no consequence. */
-function emptyBatch(model: ModelSpec, rows: number): Batch {
-  const length = rows * sampleLength(model);
-  const text = model.kind === "gpt";
-  return {
-    rows,
-    inputs: text ? new Int32Array(length) : new Float32Array(length),
-    targets: new Int32Array(text ? length : rows),
-    weights: new Float32Array(rows),
-  };
-}

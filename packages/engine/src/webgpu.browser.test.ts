@@ -5,6 +5,7 @@ import type { StepResult } from "@weft/tensors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { relativeError, SMALL_MODELS } from "../../models/test/cases.ts";
 import { reference } from "../../models/test/reference-models.ts";
+import { countCalls } from "../test/count-calls.ts";
 import { createEngine, type Engine } from "./index.ts";
 
 /** Shaders compile slowly on a software adapter of a busy machine; nothing here judges speed. */
@@ -93,6 +94,71 @@ describe("the engine on WebGPU", { timeout: TIMEOUT_MS }, () => {
     await engine.setWeights(probeWeights(model, 71));
     expect(await engine.step(batch)).toEqual(first);
     expect(relativeError(other.gradientSum, first.gradientSum)).toBeGreaterThan(0.01);
+  });
+});
+
+describe("the recorded step", { timeout: TIMEOUT_MS }, () => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await createEngine({ preference: "webgpu", allowSoftwareGpu: true });
+  });
+  afterAll(() => engine.dispose());
+
+  for (const [name, model] of Object.entries(SMALL_MODELS))
+    it(`${name}: replayed on new batches and weights it gives what a first, unrecorded step gives`, async () => {
+      const other = name === "mlp" ? SMALL_MODELS.gpt : SMALL_MODELS.mlp;
+      const drawn = (seed: number) => ({ weights: probeWeights(model, seed), batch: probeBatch(model, 4, 3, seed + 1) });
+      const stepOn = async (seed: number): Promise<StepResult> => {
+        const { weights, batch } = drawn(seed);
+        await engine.setWeights(weights);
+        return engine.step(batch);
+      };
+      const seeds = [201, 211, 221];
+      await engine.load(model, 4);
+      await stepOn(199);
+      const replayed: StepResult[] = [];
+      for (const seed of seeds) replayed.push(await stepOn(seed));
+      for (const [index, seed] of seeds.entries()) {
+        await engine.load(other, 4);
+        await engine.load(model, 4);
+        const first = await stepOn(seed);
+        expect(relativeError(replayed[index]?.gradientSum ?? [], first.gradientSum)).toBeLessThan(1e-6);
+        expect(relativeError([replayed[index]?.lossSum ?? 0], [first.lossSum])).toBeLessThan(1e-6);
+      }
+    });
+
+  it("gpt of two layers: at most 76 dispatches, in submits of 16, one map; nothing compiled, bound or allocated after the first step", async () => {
+    const model = { ...SMALL_MODELS.gpt, layers: 2, gelu: "tanh" } as const;
+    await engine.load(model, 4);
+    await engine.setWeights(probeWeights(model, 1));
+    await engine.step(probeBatch(model, 4, 4, 2));
+    const counted = await countCalls(async () => {
+      await engine.setWeights(probeWeights(model, 3));
+      await engine.step(probeBatch(model, 4, 4, 4));
+    });
+    expect(counted.dispatches).toBeGreaterThan(30);
+    expect(counted.dispatches).toBeLessThanOrEqual(76);
+    expect(counted.submits).toBeLessThanOrEqual(Math.ceil(counted.dispatches / 16) + 3);
+    expect(counted).toMatchObject({ maps: 1, pipelines: 0, bindGroups: 0, buffers: 0 });
+  });
+
+  it("gpt: two hundred steps hold what the second held, and a disposed engine leaves another one whole", async () => {
+    const model = SMALL_MODELS.gpt;
+    await engine.load(model, 4);
+    const batch = probeBatch(model, 4, 4, 32);
+    await engine.setWeights(probeWeights(model, 31));
+    await engine.step(batch);
+    const first = await engine.step(batch);
+    const held = { ...tf.memory(), ...tf.backend().memory() };
+    for (let step = 0; step < 200; step++) await engine.step(batch);
+    expect({ ...tf.memory(), ...tf.backend().memory() }).toEqual(held);
+    expect(await engine.step(batch)).toEqual(first);
+    engine.dispose();
+    engine = await createEngine({ preference: "webgpu", allowSoftwareGpu: true });
+    await engine.load(model, 4);
+    await engine.setWeights(probeWeights(model, 31));
+    expect(await engine.step(batch)).toEqual(first);
+    expect(await engine.step(batch)).toEqual(first);
   });
 });
 

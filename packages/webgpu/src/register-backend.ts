@@ -3,6 +3,7 @@
 import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import type { OpenedDevice } from "./open-device.ts";
+import { withoutPooling } from "./tape.ts";
 
 export const WEBGPU = "webgpu";
 /** Above wasm and cpu, as TensorFlow.js ranks it. */
@@ -22,13 +23,26 @@ export function unregisterWebGpuBackend(backend: WebGPUBackend): void {
   if (tf.findBackend(WEBGPU) === backend) tf.removeBackend(WEBGPU);
 }
 
-/** Compiles every pipeline that `run` would need, side by side instead of one after another; nothing is computed. */
+/** Compiles every pipeline that `run` would need, side by side instead of one after another; nothing is computed. `run` must leave no
+ *  tensor behind. Rejects when one does not compile, and forgets it, so that others can be tried. */
 export async function compileAhead(backend: WebGPUBackend, run: () => void): Promise<void> {
   tf.env().set("WEBGPU_ENGINE_COMPILE_ONLY", true);
   try {
-    run();
+    withoutPooling(backend, run);
   } finally {
     tf.env().set("WEBGPU_ENGINE_COMPILE_ONLY", false);
   }
-  await backend.checkCompileCompletionAsync();
+  const { pipelineCache } = backend as unknown as { pipelineCache: Record<string, GPUComputePipeline | Promise<GPUComputePipeline>> };
+  const faults: unknown[] = [];
+  await Promise.all(
+    Object.entries(pipelineCache).map(async ([key, pipeline]) => {
+      try {
+        pipelineCache[key] = await pipeline;
+      } catch (error) {
+        delete pipelineCache[key];
+        faults.push(error);
+      }
+    }),
+  );
+  if (faults.length > 0) throw faults[0];
 }

@@ -11,6 +11,8 @@ const LEAST_EXTENT = 8;
 /** Where a tile is filled, or so little is to be done that another pipeline would cost more than it saves. */
 const FULL_EXTENT = TILE;
 const SHORT_INNER = 256;
+/** Results so small that TensorFlow.js gives each value a workgroup of its own: a single tile is less work. */
+const TINY_RESULT = 128;
 
 interface Product {
   /** A is stored [inner, rows] instead of [rows, inner]. */
@@ -54,9 +56,11 @@ export function tiledMatmul(backend: WebGPUBackend, product: Product): tf.Tensor
 function suits(product: Product): boolean {
   const { a, b } = product;
   const sameBatch = tf.util.arraysEqual(a.shape.slice(0, -2), b.shape.slice(0, -2));
-  const { rows, columns, inner } = extentsOf(product);
-  const least = inner <= SHORT_INNER ? LEAST_EXTENT : FULL_EXTENT;
-  return sameBatch && a.dtype === "float32" && b.dtype === "float32" && Math.min(rows, columns) >= least;
+  const { batch, rows, columns, inner } = extentsOf(product);
+  if (!sameBatch || a.dtype !== "float32" || b.dtype !== "float32") return false;
+  const least = Math.min(rows, columns);
+  if (inner > SHORT_INNER) return least >= FULL_EXTENT;
+  return least >= LEAST_EXTENT || batch * rows * columns <= TINY_RESULT;
 }
 
 let installed = false;
