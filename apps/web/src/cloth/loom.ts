@@ -108,11 +108,17 @@ export function createLoom(canvas: HTMLCanvasElement, host: HTMLElement, bed: HT
       });
   }
 
+  /** The newest row below the fell that holds the reader's work; -1 where none is in sight. */
+  const ownRow = (): number => rowsBelow().findIndex((row) => row.stretches.some((part) => part.tint === 0));
+
   function ruler(target: CanvasRenderingContext2D, g: Geometry, shift: number): void {
     target.textAlign = "right";
     target.textBaseline = "middle";
+    const crossing = picture.thread === "cut" || picture.thread === "slack" ? ownRow() : -1;
     rowsBelow().forEach((row, k) => {
       if (k * ROW >= g.bottom - g.fell - 8) return;
+      // Where the reader's thread leaves the cloth it would run through the numbers.
+      if (crossing >= 0 && Math.abs(k - crossing) * ROW < 12) return;
       const y = Math.round(g.fell + k * ROW + ROW / 2 + shift);
       const mark = rulerMark(row.version, picture.checkpointEvery);
       target.fillStyle = mark === "checkpoint" ? ink.strong : ink.note;
@@ -162,7 +168,7 @@ export function createLoom(canvas: HTMLCanvasElement, host: HTMLElement, bed: HT
 
   /** The reader's thread: loose before lending, drawn in while working, slack in a pause, cut at the end. */
   function thread(target: CanvasRenderingContext2D, g: Geometry, nowMs: number, shed: number, progress: number): void {
-    const mine = rowsBelow().findIndex((row) => row.stretches.some((part) => part.tint === 0));
+    const mine = ownRow();
     const path = threadPath(g, picture.thread, {
       shedY: shed + ROW / 2,
       lastOwnY: mine < 0 ? null : g.fell + mine * ROW + ROW / 2 + progress * ROW,

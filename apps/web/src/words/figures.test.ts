@@ -21,7 +21,7 @@ describe("figures", () => {
   });
   it("gives durations at most two units", () => {
     expect([0, 200, 4_000, 14_000, 90_000, 180_000, 3_600_000, 17_640_000, 183_600_000].map(duration)).toEqual([
-      "0.0 s",
+      "0 s",
       "0.2 s",
       "4 s",
       "14 s",

@@ -39,7 +39,7 @@ export const loss = (value: number): string => value.toFixed(3);
 /** Two units at most: 0.2 s, 14 s, 3 min, 4 h 54 min, 2 d 3 h. */
 export function duration(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;
-  if (seconds < 9.95) return `${seconds < 0.95 || !Number.isInteger(seconds) ? seconds.toFixed(1) : seconds} s`;
+  if (seconds < 9.95) return `${Number.isInteger(seconds) ? seconds : seconds.toFixed(1)} s`;
   if (seconds < 119.5) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
