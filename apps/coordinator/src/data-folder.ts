@@ -16,6 +16,15 @@ export interface DataFolder {
 /** Folders of this process. The storage's lock keeps other processes out; threads of one process look alike to it. */
 const held = new Set<string>();
 
+const PLAIN: Readonly<Record<string, string>> = {
+  EEXIST: "there is a file of that name",
+  ENOTDIR: "a part of the path is a file",
+  EACCES: "this user may not write there",
+  EPERM: "this user may not write there",
+  EROFS: "the file system is read-only",
+  ENOSPC: "the disk is full",
+};
+
 export async function openDataFolder(path: string): Promise<DataFolder> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
@@ -23,7 +32,8 @@ export async function openDataFolder(path: string): Promise<DataFolder> {
     await writeFile(probe, "");
     await rm(probe);
   } catch (error) {
-    throw new StartError("data-unwritable", `The data folder ${path} cannot be written: ${messageOf(error)}.`, { cause: error });
+    const why = PLAIN[systemCode(error) ?? ""] ?? messageOf(error);
+    throw new StartError("data-unwritable", `The data folder ${path} cannot be written: ${why}.`, { cause: error });
   }
   if (held.has(path)) throw new StartError("data-unwritable", `The data folder ${path} is in use by another coordinator of this process.`);
   held.add(path);

@@ -1,6 +1,5 @@
 // A transport around the real one: slow by a latency, cut when the volunteer drops out, and counting what passes. Knows no volunteer.
-import type { ContributionHeader } from "@weft/protocol";
-import { refuse } from "@weft/protocol";
+import { type ChunkHeader, type ContributionHeader, decodeFrame, refuse } from "@weft/protocol";
 import { type Connection, systemClock, type Transport } from "@weft/volunteer";
 
 /** What all volunteers of a swarm did, counted on their own side of the wire. */
@@ -30,17 +29,20 @@ export interface SwarmTransport extends Transport {
 export function swarmTransport(inner: Transport, latencyMs: number, counts: SwarmCounts): SwarmTransport {
   let line: Connection | null = null;
   let gone = false;
-  /** Samples of uploads under way, by the size announced: the verdict names no lease. */
-  let lastHeader: ContributionHeader | null = null;
+  /** Samples of uploads under way, by lease: a volunteer may send two at once. */
+  const samplesOf = new Map<string, number>();
   const half = async (): Promise<void> => {
     if (latencyMs > 0) await systemClock.sleep(latencyMs / 2);
   };
-  const count = (event: string, reply: Reply | null): void => {
+  const count = (event: string, message: unknown, reply: Reply | null): void => {
     if (reply?.ok === false && typeof reply.code === "string") counts.refused[reply.code] = (counts.refused[reply.code] ?? 0) + 1;
     if (event === "lease" && reply?.ok === true && reply.value?.kind === "lease") counts.leases += 1;
     if (event === "chunk" && reply?.ok === true && reply.value?.kind === "admitted") {
       counts.admitted += 1;
-      counts.samplesAdmitted += lastHeader?.samples ?? 0;
+      const chunk = message instanceof Uint8Array ? (decodeFrame(message)?.header as Partial<ChunkHeader> | undefined) : undefined;
+      const lease = `${chunk?.run} ${chunk?.lease}`;
+      counts.samplesAdmitted += samplesOf.get(lease) ?? 0;
+      samplesOf.delete(lease);
     }
   };
   return {
@@ -64,10 +66,13 @@ export function swarmTransport(inner: Transport, latencyMs: number, counts: Swar
         async request(event, message, timeoutMs) {
           await half();
           if (gone || over) return refuse("unavailable", "gone");
-          if (event === "contribution") lastHeader = (message as { readonly header: ContributionHeader }).header;
+          if (event === "contribution") {
+            const { run, lease, samples } = (message as { readonly header: ContributionHeader }).header;
+            samplesOf.set(`${run} ${lease}`, samples);
+          }
           if (message instanceof Uint8Array) counts.bytesUp += message.length;
           const reply: unknown = await made.request(event, message, timeoutMs);
-          if (!gone && !over) count(event, reply as Reply | null);
+          if (!gone && !over) count(event, message, reply as Reply | null);
           await half();
           return reply;
         },

@@ -33,7 +33,7 @@ type Shown = Pick<
 export function progressLine(run: Shown): string {
   const parts = [`${fit(visible(run.name), NAME_CELLS)} ${bar(run.version / run.versions)} v${run.version} of ${run.versions}`];
   if (run.lossMean !== null) parts.push(`loss ${run.lossMean.toFixed(3)}`);
-  if (run.accuracy !== null) parts.push(`held-out ${(100 * run.accuracy).toFixed(1)} %`);
+  if (run.accuracy !== null) parts.push(`accuracy ${(100 * run.accuracy).toFixed(1)} %`);
   else if (run.heldOutLoss !== null) parts.push(`held-out loss ${run.heldOutLoss.toFixed(3)}`);
   switch (run.phase) {
     case "running":

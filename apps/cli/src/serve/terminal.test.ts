@@ -19,7 +19,7 @@ const run = {
 describe("a run's line", () => {
   it("has version, loss, held-out accuracy, samples a second, volunteers and time left", () => {
     expect(progressLine(run)).toBe(
-      "digits       █████░░░░░░░░░░░░░░░ v60 of 240  loss 0.500  held-out 95.1 %  512 samples/s  2 volunteers  1 min 10 s left",
+      "digits       █████░░░░░░░░░░░░░░░ v60 of 240  loss 0.500  accuracy 95.1 %  512 samples/s  2 volunteers  1 min 10 s left",
     );
   });
   it("makes names from elsewhere harmless", () => {
@@ -43,6 +43,7 @@ describe("a terminal", () => {
     const written: string[] = [];
     const terminal = new Terminal({ isTTY: true, columns: 10, write: (text) => written.push(text) });
     terminal.show(["one", "a line that is too long"]);
+    terminal.show(["two"]);
     terminal.show(["two"]);
     terminal.say("stays");
     expect(written).toEqual(["\r\u001b[0Jone\na line t…\n", "\u001b[2A\r\u001b[0Jtwo\n", "\u001b[1A\r\u001b[0Jstays\ntwo\n"]);

@@ -43,6 +43,7 @@ export class Terminal {
   /** The lines of now, one a run. */
   show(lines: readonly string[]): void {
     if (this.live) {
+      if (lines.length === this.#drawn && lines.every((line, index) => line === this.#live[index])) return;
       const erase = this.#erase();
       this.#live = lines;
       this.#screen.write(`${erase}${this.#draw()}`);
