@@ -32,7 +32,15 @@ export interface Backend {
   read(tensors: readonly tf.Tensor[]): Promise<Float32Array>;
   /** A computation on batches of the sizes of `example`, whose results are f32 tensors of its own making. */
   program(example: Batch, run: (batch: ModelTensors) => readonly tf.Tensor[]): Program;
+  /** Kernels of our own that slower ones can stand in for. */
+  readonly optional: OptionalKernels;
   dispose(): void;
+}
+
+export interface OptionalKernels {
+  readonly names: readonly string[];
+  strike(name: string): void;
+  restore(name: string): void;
 }
 
 /** TensorFlow.js has one current backend. For one that is initialised `setBackend` takes effect before it returns its promise. */

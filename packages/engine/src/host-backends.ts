@@ -14,6 +14,7 @@ const hostBackend = (name: "wasm" | "cpu", info: DeviceInfo, trains: Backend["tr
   parameters: (layout) => new HostParameters(layout),
   read: (tensors) => Promise.resolve(readHost(tensors)),
   program: (_, run) => new HostProgram(run),
+  optional: { names: [], strike: () => undefined, restore: () => undefined },
   // Both stay registered: other engines of this thread may use them, and they hold nothing but their tensors.
   dispose: () => undefined,
 });

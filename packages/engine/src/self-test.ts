@@ -33,6 +33,36 @@ export async function runSelfTest(backend: Backend, kinds: readonly ModelSpec["k
   }
 }
 
+/** Checks as `runSelfTest` does. Where that fails, finds the optional kernel without which it passes, or gives up all of them; those stay
+ *  struck on this device and their names are returned, none where even that does not help. */
+export async function testAndStrike(
+  backend: Backend,
+  kinds: readonly ModelSpec["kind"][],
+  alreadyStruck: ReadonlySet<string>,
+): Promise<{ readonly result: SelfTestResult; readonly struck: readonly string[] }> {
+  const { strike, restore } = backend.optional;
+  const names = backend.optional.names.filter((name) => !alreadyStruck.has(name));
+  const attempt = async (without: readonly string[]): Promise<SelfTestResult> => {
+    for (const name of without) strike(name);
+    const result = await runSelfTest(backend, kinds).catch(uncompiled);
+    if (!result.passed) for (const name of without) restore(name);
+    return result;
+  };
+  const first = await attempt([]);
+  if (first.passed) return { result: first, struck: [] };
+  for (const struck of [...names.map((name) => [name]), ...(names.length > 1 ? [names] : [])]) {
+    const result = await attempt(struck);
+    if (result.passed) return { result, struck };
+  }
+  return { result: first, struck: [] };
+}
+
+/** A shader that the device does not compile is a failed test; any other fault is not ours to judge. */
+function uncompiled(error: unknown): SelfTestResult {
+  if (!(error instanceof Error) || error.name !== "GPUPipelineError") throw error;
+  return { passed: false, relativeError: BEYOND, detail: `A shader does not compile: ${error.message}` };
+}
+
 /** `golden` holds the gradient and, behind it, the loss. */
 export function judge(
   kind: string,

@@ -7,7 +7,7 @@ import type { Backend } from "./backend.ts";
 import { Computation } from "./computation.ts";
 import { type Engine, EngineUnfitError, type SelfTestResult } from "./engine.ts";
 import { openCpu } from "./host-backends.ts";
-import { runSelfTest } from "./self-test.ts";
+import { testAndStrike } from "./self-test.ts";
 
 export class TfEngine implements Engine {
   readonly lost: Promise<string>;
@@ -16,6 +16,8 @@ export class TfEngine implements Engine {
   #loaded: Computation | null = null;
   /** Backend and kind of model whose gradients have been found right. */
   readonly #trusted = new Set<string>();
+  /** Kernels that were found wrong on this device and are not used. */
+  readonly #struck = new Set<string>();
 
   constructor(chosen: Backend) {
     // Without it TensorFlow.js prints advice about Node and checks every result in debug mode.
@@ -77,9 +79,12 @@ export class TfEngine implements Engine {
   }
 
   async #test(backend: Backend, kinds: readonly ModelSpec["kind"][]): Promise<SelfTestResult> {
-    const result = await runSelfTest(backend, kinds);
-    if (result.passed) for (const kind of kinds) this.#trusted.add(trustOf(backend, kind));
-    return result;
+    const { result, struck } = await testAndStrike(backend, kinds, this.#struck);
+    for (const name of struck) this.#struck.add(name);
+    if (!result.passed) return result;
+    for (const kind of kinds) this.#trusted.add(trustOf(backend, kind));
+    const without = [...this.#struck].join(", ");
+    return without === "" ? result : { ...result, detail: `${result.detail}, without ${without}` };
   }
 
   #computation(): Computation {

@@ -10,8 +10,11 @@ import {
   DeviceParameters,
   FlatReadBack,
   installKernels,
+  OPTIONAL_KERNELS,
   openDevice,
   registerWebGpuBackend,
+  restoreKernel,
+  strikeKernel,
   Tape,
   unregisterWebGpuBackend,
   WEBGPU,
@@ -43,6 +46,7 @@ export async function openWebGpu(gpu: GPU, allowSoftware: boolean): Promise<Back
     },
     read: (tensors) => readBack.read(tensors),
     program: (example, run) => new DeviceProgram(backend, readBack, example, run),
+    optional: { names: OPTIONAL_KERNELS, strike: strikeKernel, restore: restoreKernel },
     dispose: () => {
       readBack.dispose();
       unregisterWebGpuBackend(backend);

@@ -1,6 +1,6 @@
 // WebGPU under TensorFlow.js: a device of our own, its registration, flat uploads and read-backs.
 export { DeviceInputs, DeviceParameters, FlatReadBack } from "./flat-buffers.ts";
-export { FUSED_KERNELS, installKernels } from "./kernels/install.ts";
+export { installKernels, OPTIONAL_KERNELS, restoreKernel, strikeKernel } from "./kernels/install.ts";
 export { installMatmul } from "./kernels/matmul.ts";
 export { type OpenDeviceOptions, type OpenDeviceResult, type OpenedDevice, openDevice } from "./open-device.ts";
 export { compileAhead, registerWebGpuBackend, unregisterWebGpuBackend, WEBGPU } from "./register-backend.ts";

@@ -8,7 +8,7 @@ import { crossEntropy, crossEntropyGradient } from "./cross-entropy.ts";
 import { embedding, embeddingGradient } from "./embedding.ts";
 import { type GeluKind, gelu, geluGradient } from "./gelu.ts";
 import { layerNorm, layerNormGradient } from "./layer-norm.ts";
-import { installMatmul } from "./matmul.ts";
+import { installMatmul, MATMUL, removeMatmul } from "./matmul.ts";
 
 type Inputs = Record<string, tf.TensorInfo>;
 type Attributes = Readonly<Record<string, unknown>>;
@@ -55,13 +55,30 @@ const FUSED: Readonly<Record<string, Run>> = {
     attentionGradient(backend, take(inputs, "dy", "y", "qkv", "logSums"), { heads: heads as number, length: length as number }),
 };
 
-/** Names of the fused kernels, each a forward pass or a gradient. */
-export const FUSED_KERNELS: readonly string[] = Object.keys(FUSED);
+/** What may be struck: the tiled matrix product, and fused operations, each with its gradient. */
+export const OPTIONAL_KERNELS: readonly string[] = [MATMUL, ...Object.keys(FUSED).filter((name) => !name.endsWith("Gradient"))];
 
-/** For every device that is registered from now on. */
+/** For every device that is registered from now on; kernels that were struck for an earlier one are back. */
 export function installKernels(): void {
-  installMatmul();
-  for (const [kernelName, run] of Object.entries(FUSED)) {
+  for (const name of OPTIONAL_KERNELS) restoreKernel(name);
+}
+
+/** Leaves the work of an optional kernel to TensorFlow.js's own. */
+export function strikeKernel(name: string): void {
+  if (name === MATMUL) removeMatmul();
+  else
+    for (const kernelName of [name, `${name}Gradient`])
+      if (tf.getKernel(kernelName, WEBGPU) != null) tf.unregisterKernel(kernelName, WEBGPU);
+}
+
+export function restoreKernel(name: string): void {
+  if (name === MATMUL) {
+    installMatmul();
+    return;
+  }
+  for (const kernelName of [name, `${name}Gradient`]) {
+    const run = FUSED[kernelName];
+    if (run === undefined) throw new Error(`There is no kernel ${kernelName}`);
     if (tf.getKernel(kernelName, WEBGPU) != null) continue;
     tf.registerKernel({
       kernelName,

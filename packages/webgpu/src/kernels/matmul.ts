@@ -5,7 +5,7 @@ import { launch } from "../launch.ts";
 import { WEBGPU } from "../register-backend.ts";
 import { matmulKernel, TILE } from "./matmul-shader.ts";
 
-const KERNEL = "BatchMatMul";
+export const MATMUL = "BatchMatMul";
 /** A side of the result below which a tile would be all but empty. */
 const LEAST_EXTENT = 8;
 /** Where a tile is filled, or so little is to be done that another pipeline would cost more than it saves. */
@@ -63,19 +63,27 @@ function suits(product: Product): boolean {
   return least >= LEAST_EXTENT || batch * rows * columns <= TINY_RESULT;
 }
 
-let installed = false;
+let stock: tf.KernelConfig | null = null;
 
 /** Puts the tiled product in the place of TensorFlow.js's, for every device that is registered from now on. */
 export function installMatmul(): void {
-  if (installed) return;
-  const stock = tf.getKernel(KERNEL, WEBGPU);
-  tf.unregisterKernel(KERNEL, WEBGPU);
+  if (stock !== null) return;
+  const replaced = tf.getKernel(MATMUL, WEBGPU);
+  tf.unregisterKernel(MATMUL, WEBGPU);
   tf.registerKernel({
-    ...stock,
+    ...replaced,
     kernelFunc: (params) => {
       const product = { ...params.inputs, ...params.attrs } as unknown as Product;
-      return suits(product) ? tiledMatmul(params.backend as WebGPUBackend, product) : stock.kernelFunc(params);
+      return suits(product) ? tiledMatmul(params.backend as WebGPUBackend, product) : replaced.kernelFunc(params);
     },
   });
-  installed = true;
+  stock = replaced;
+}
+
+/** Puts TensorFlow.js's own back. */
+export function removeMatmul(): void {
+  if (stock === null) return;
+  tf.unregisterKernel(MATMUL, WEBGPU);
+  tf.registerKernel(stock);
+  stock = null;
 }
