@@ -119,7 +119,7 @@ export function withoutPooling(backend: WebGPUBackend, run: () => void): void {
 
 /** Hands the commands that TensorFlow.js still holds to the queue, and disposed tensors' buffers to the pool. */
 export function flush(backend: WebGPUBackend): void {
-  backend.ensureCommandEncoderReady();
+  if ((backend as unknown as { readonly commandEncoder: GPUCommandEncoder | null }).commandEncoder === null) return;
   backend.endComputePassEncoder();
   backend.submitQueue();
 }
