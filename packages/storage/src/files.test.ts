@@ -1,7 +1,8 @@
+import type { LedgerRecord } from "@weft/protocol";
 import { describe, expect, it } from "vitest";
 import { sha256 } from "./checksum.ts";
 import { collect, exampleRecord } from "./conformance.ts";
-import { openFileStorage } from "./files.ts";
+import { type FileStorageOptions, openFileStorage } from "./files.ts";
 import { MemoryDisk } from "./memory-disk.ts";
 
 const bytesOf = (length: number, seed: number): Uint8Array => Uint8Array.from({ length }, (_, index) => (index + seed) & 255);
@@ -236,5 +237,97 @@ describe("group commit", () => {
     expect(due.map(({ ms }) => ms)).toEqual([1_000]);
     due[0]?.work();
     await expect.poll(() => disk.size(SEGMENT)).toBeGreaterThan(200);
+  });
+});
+
+describe("reading a part of a ledger", () => {
+  /** A disk that counts the bytes read from ledgers, and how many looks are under way at once. */
+  const counting = (disk: MemoryDisk) => {
+    const counts = { bytes: 0, largest: 0, now: 0, most: 0 };
+    const readRange = disk.readRange.bind(disk);
+    disk.readRange = async (path, start, end) => {
+      counts.most = Math.max(counts.most, ++counts.now);
+      await new Promise((resolve) => setImmediate(resolve));
+      const bytes = await readRange(path, start, end).finally(() => counts.now--);
+      counts.bytes += bytes.length;
+      counts.largest = Math.max(counts.largest, bytes.length);
+      return bytes;
+    };
+    return counts;
+  };
+  const firstFrom = async (records: AsyncIterable<LedgerRecord>): Promise<number> => {
+    for await (const { seq } of records) return seq;
+    return -1;
+  };
+  const large = async (options: FileStorageOptions) => {
+    const disk = new MemoryDisk();
+    const storage = await openFileStorage(disk, "store", options);
+    for (let seq = 0; seq < 20_000; seq += 500)
+      await storage.ledger.append(
+        "a",
+        Array.from({ length: 500 }, (_, index) => exampleRecord(seq + index)),
+        "durable",
+      );
+    return { disk, storage };
+  };
+
+  it.each([
+    ["that this process wrote", false],
+    ["of an earlier process", true],
+  ])("touches about a page of a segment %s, wherever the part is", async (_, reopened) => {
+    const { disk, storage: first } = await large({});
+    if (reopened) await first.close();
+    const storage = reopened ? await openFileStorage(disk, "store") : first;
+    expect(await disk.size(SEGMENT)).toBeGreaterThan(3_000_000);
+    for (const from of [0, 1, 63, 64, 10_000, 19_999]) {
+      const counts = counting(disk);
+      expect(await firstFrom(storage.ledger.read("a", from))).toBe(from);
+      expect(counts.bytes).toBeLessThanOrEqual(64 * 1024);
+    }
+  });
+
+  it("in an older segment of an earlier process passes over it once, in pieces, and then knows the way", async () => {
+    const { disk, storage } = await large({ ledgerSegmentBytes: 1_500_000 });
+    await storage.close();
+    expect((await disk.list("store/ledger/a")).length).toBeGreaterThan(2);
+    const again = await openFileStorage(disk, "store");
+    const counts = counting(disk);
+    expect(await firstFrom(again.ledger.read("a", 7_000))).toBe(7_000);
+    expect(counts.largest).toBeLessThanOrEqual(128 * 1024);
+    const once = counts.bytes;
+    for (const from of [7_000, 6_999, 130, 3_333]) expect(await firstFrom(again.ledger.read("a", from))).toBe(from);
+    expect(counts.bytes - once).toBeLessThanOrEqual(4 * 64 * 1024);
+    expect((await collect(again.ledger.read("a"))).map(({ seq }) => seq)).toEqual(Array.from({ length: 20_000 }, (_, seq) => seq));
+    expect(counts.largest).toBeLessThanOrEqual(128 * 1024);
+  });
+
+  it("gives a record that is longer than a piece whole", async () => {
+    const disk = new MemoryDisk();
+    const storage = await openFileStorage(disk, "store");
+    const records = [exampleRecord(0), exampleRecord(1, "x".repeat(700_000)), exampleRecord(2)];
+    await storage.ledger.append("a", records, "durable");
+    expect(await collect(storage.ledger.read("a"))).toEqual(records);
+    expect(await collect(storage.ledger.read("a", 2))).toEqual(records.slice(2));
+  });
+
+  it("gives way to appends: readers look one at a time, and let a commit that is under way end first", async () => {
+    const { disk, storage } = await large({});
+    await new Promise((resolve) => setImmediate(resolve));
+    const openAppend = disk.openAppend.bind(disk);
+    let sync = (): void => undefined;
+    disk.openAppend = async (path) => {
+      const file = await openAppend(path);
+      return { ...file, datasync: () => new Promise<void>((resolve) => (sync = resolve)).then(() => file.datasync()) };
+    };
+    // A new run, so that its file is opened with the slow sync.
+    const appended = storage.ledger.append("b", [exampleRecord(0)], "durable");
+    const counts = counting(disk);
+    const reads = Array.from({ length: 40 }, (_, index) => firstFrom(storage.ledger.read("a", 400 * index)));
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(counts).toMatchObject({ bytes: 0, now: 0 });
+    sync();
+    await appended;
+    expect(await Promise.all(reads)).toEqual(Array.from({ length: 40 }, (_, index) => 400 * index));
+    expect(counts.most).toBe(1);
   });
 });

@@ -106,6 +106,8 @@ class FileStorage implements Storage {
   readonly #schedule: Schedule;
   #cancelFlush: (() => void) | null = null;
   #commit: Promise<void> | null = null;
+  /** Ends when the last reader in the queue has had its look at the disk. */
+  #looks: Promise<unknown> = Promise.resolve();
   #again = false;
   #closed = false;
 
@@ -147,7 +149,7 @@ class FileStorage implements Storage {
         else this.#later();
         return done;
       },
-      read: (run, fromSeq = 0) => ledgers.read(run, fromSeq),
+      read: (run, fromSeq = 0) => ledgers.read(run, fromSeq, (look) => this.#inTurn(look)),
     };
     this.contributions = {
       // Queued before the first await: a ledger append that is called next finds it in the queue.
@@ -162,6 +164,19 @@ class FileStorage implements Storage {
       },
       get: (run, sha256) => contributions.get(run, sha256),
     };
+  }
+
+  /**
+   * Readers look at the disk one after another, a piece each, and let a commit that is under way end first: however many read, an
+   * acknowledgement waits for about one piece. A look waits for one commit at most, so appends without a pause do not shut readers out.
+   */
+  #inTurn<T>(look: () => Promise<T>): Promise<T> {
+    const done = this.#looks.then(async () => {
+      await this.#commit;
+      return look();
+    });
+    this.#looks = done.catch(() => undefined);
+    return done;
   }
 
   /** Whoever comes while a commit runs waits for the next one, which begins at once when this one ends: no timer delays an acknowledgement. */

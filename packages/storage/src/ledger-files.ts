@@ -4,16 +4,12 @@ import type { Disk, DiskFile } from "./disk.ts";
 import { toFault } from "./faults.ts";
 import { type Durability, StorageFault } from "./interfaces.ts";
 import { type Cursor, diagnose, encodeBatch, linesOf } from "./ledger-lines.ts";
+import { markBatch, markLine, type Segment, SegmentReader, type Turn } from "./ledger-segment.ts";
 
 /** Records that may wait for a disk that refuses writes; at 1 KB each, 100 MB. */
 const MAX_PENDING_RECORDS = 100_000;
 const SEGMENT_NAME = /^(\d{12})\.ndjson$/;
 
-interface Segment {
-  readonly path: string;
-  readonly firstSeq: number;
-  sizeBytes: number;
-}
 interface Waiter {
   /** The sequence number behind the last record waited for. */
   readonly until: number;
@@ -63,13 +59,14 @@ export class LedgerFiles {
       const match = SEGMENT_NAME.exec(name);
       if (match === null) continue;
       const path = `${ledger.folder}/${name}`;
-      ledger.segments.push({ path, firstSeq: Number(match[1]), sizeBytes: (await this.#disk.size(path)) ?? 0 });
+      ledger.segments.push({ path, firstSeq: Number(match[1]), sizeBytes: (await this.#disk.size(path)) ?? 0, marks: [0] });
     }
     const last = ledger.segments.at(-1);
     if (last === undefined) return [];
     const bytes = await this.#disk.readRange(last.path, 0, last.sizeBytes);
     const cursor: Cursor = { scanned: 0, end: 0 };
     for (const line of linesOf(bytes, cursor)) {
+      markLine(last, last.firstSeq + cursor.scanned, line.end);
       if ((line.value as LedgerRecord).seq === last.firstSeq + cursor.scanned - 1) continue;
       ledger.fault = damaged(last.path, last.firstSeq + cursor.scanned - 1, "has the wrong number");
       break;
@@ -179,6 +176,7 @@ export class LedgerFiles {
       this.#poison(ledger, error);
       throw error;
     }
+    markBatch(segment, ledger.written, bytes);
     segment.sizeBytes += bytes.length;
   }
 
@@ -199,50 +197,45 @@ export class LedgerFiles {
     const file = await this.#disk.openAppend(path);
     await ledger.file?.close();
     ledger.file = file;
-    const segment: Segment = { path, firstSeq: ledger.written, sizeBytes: 0 };
+    const segment: Segment = { path, firstSeq: ledger.written, sizeBytes: 0, marks: [0] };
     ledger.segments.push(segment);
     return { segment, file, fresh: true };
   }
 
-  /** Those on disk, then those that wait, up to what was appended when reading began. */
-  async *read(run: RunId, fromSeq: number): AsyncGenerator<LedgerRecord> {
+  /** Those on disk, then those that wait, up to what was appended when reading began. Each look at the disk is taken as a turn. */
+  async *read(run: RunId, fromSeq: number, turn: Turn): AsyncGenerator<LedgerRecord> {
     const ledger = this.#runs.get(run);
     if (ledger === undefined) return;
     const end = ledger.written + ledger.pending.length;
     let seq = fromSeq;
     while (seq < Math.min(end, ledger.written)) {
-      const segment = ledger.segments.findLast(({ firstSeq }) => firstSeq <= seq);
+      const at = ledger.segments.findLastIndex(({ firstSeq }) => firstSeq <= seq);
+      const segment = ledger.segments[at];
       if (segment === undefined) throw damaged(`${ledger.folder}/`, seq, "is in no file");
-      const bytes = await this.#segmentBytesOf(segment, run);
-      const cursor: Cursor = { scanned: 0, end: 0 };
-      const before = seq;
-      for (const { value } of linesOf(bytes, cursor)) {
-        const record = value as LedgerRecord;
-        const due = segment.firstSeq + cursor.scanned - 1;
-        if (record.seq !== due) throw damaged(segment.path, due, "has the wrong number");
-        if (due < seq) continue;
-        if (due >= end) return;
-        seq = due + 1;
-        yield record;
-      }
-      if (cursor.end < bytes.length) throw damaged(segment.path, segment.firstSeq + cursor.scanned, "does not match its checksum");
-      if (seq === before) throw damaged(segment.path, seq, "is missing");
+      const until = Math.min(end, ledger.written, ledger.segments[at + 1]?.firstSeq ?? end);
+      const reader = new SegmentReader(this.#disk, segment, turn);
+      for (; seq < until; seq++) yield await this.#recordOf(reader, segment, seq, run);
     }
     if (ledger.fault?.code === "damaged") throw ledger.fault;
     for (; seq < end; seq++) {
       // Meanwhile it may have been written: then it is on disk, and `pending` begins later.
       const waiting = ledger.pending[seq - ledger.written];
-      if (waiting === undefined) return yield* this.read(run, seq);
+      if (waiting === undefined) return yield* this.read(run, seq, turn);
       yield waiting;
     }
   }
 
-  async #segmentBytesOf(segment: Segment, run: RunId): Promise<Uint8Array> {
+  async #recordOf(reader: SegmentReader, segment: Segment, seq: number, run: RunId): Promise<LedgerRecord> {
+    let found: LedgerRecord | "bad" | "missing";
     try {
-      return await this.#disk.readRange(segment.path, 0, segment.sizeBytes);
+      found = await reader.record(seq);
     } catch (error) {
       throw toFault(error, `Reading the ledger of ${run}`);
     }
+    if (found === "missing") throw damaged(segment.path, seq, "is missing");
+    if (found === "bad") throw damaged(segment.path, seq, "does not match its checksum");
+    if (found.seq !== seq) throw damaged(segment.path, seq, "has the wrong number");
+    return found;
   }
 
   /** A fault if something is still not on disk. */

@@ -6,7 +6,7 @@ import { crc32 } from "./checksum.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
-const NEWLINE = 10;
+export const NEWLINE = 10;
 const BLANK = 0x20;
 const MARK_FIRST = 0x3d;
 const MARK_NEXT = 0x2b;
@@ -31,7 +31,7 @@ export interface Line {
 }
 
 /** The line that begins at `start`; null where its newline is missing, its checksum wrong, or it is no JSON. */
-const lineAt = (bytes: Uint8Array, start: number, newline: number): Line | null => {
+export const lineAt = (bytes: Uint8Array, start: number, newline: number): Line | null => {
   if (newline < start + PREFIX_BYTES + 1) return null;
   const body = bytes.subarray(start + PREFIX_BYTES, newline);
   const mark = body[0];

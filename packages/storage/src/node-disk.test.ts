@@ -4,7 +4,8 @@ import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { collect, exampleRecord } from "./conformance.ts";
 import { openFileStorage } from "./files.ts";
 import { memoryStorage } from "./memory.ts";
 import { nodeDisk } from "./node-disk.ts";
@@ -30,6 +31,16 @@ describe("the lock of a data folder", () => {
     await storage.close();
     expect(await readdir(folder)).not.toContain("lock");
     await (await openFileStorage(nodeDisk(), folder)).close();
+  });
+
+  // Threads share a process but not a module: a fresh copy of it stands where another thread would.
+  it.runIf(process.platform === "linux")("keeps out another thread of the same process", async () => {
+    const storage = await openFileStorage(nodeDisk(), folder);
+    vi.resetModules();
+    const elsewhere = await import("./node-disk.ts");
+    await expect(elsewhere.nodeDisk().lock(lockFile())).rejects.toMatchObject({ kind: "exists" });
+    await storage.close();
+    await (await elsewhere.nodeDisk().lock(lockFile())).release();
   });
 
   it("is respected while another process lives, and taken over when it has ended, which is said", async () => {
@@ -104,6 +115,32 @@ describe("a storage at the other end of a port", () => {
       code: "unavailable",
       message: expect.stringContaining("elsewhere.example"),
     });
+  });
+
+  it("reads little more of a ledger than is taken from it", async () => {
+    const [near, far] = channel();
+    const inner = memoryStorage();
+    await inner.ledger.append(
+      "a",
+      Array.from({ length: 1_000 }, (_, seq) => exampleRecord(seq)),
+      "durable",
+    );
+    let given = 0;
+    async function* read(run: string, fromSeq?: number) {
+      for await (const record of inner.ledger.read(run, fromSeq)) {
+        given++;
+        yield record;
+      }
+    }
+    serveStorage({ ...inner, ledger: { ...inner.ledger, read } }, far);
+    const storage = await remoteStorage(near);
+    for await (const { seq } of storage.ledger.read("a", 500)) {
+      expect(seq).toBe(500);
+      break;
+    }
+    expect(given).toBeLessThanOrEqual(16);
+    expect(await collect(storage.ledger.read("a"))).toHaveLength(1_000);
+    await storage.close();
   });
 
   it("fails every open and later call when the other end goes away", async () => {

@@ -90,6 +90,7 @@ interface Holder {
   readonly birth: string;
   readonly token: string;
 }
+/** Of this thread only: each thread has its own copy of this module, so a lock of another thread is known by the process's birth. */
 const heldHere = new Set<string>();
 
 /** Linux: field 22 of /proc/PID/stat (proc(5)) counts clock ticks from boot to the start of the process. */
@@ -104,7 +105,8 @@ const birthOf = async (pid: number): Promise<string> => {
 };
 
 const alive = async (holder: Holder): Promise<boolean> => {
-  if (holder.pid === process.pid) return heldHere.has(holder.token);
+  if (holder.pid === process.pid)
+    return heldHere.has(holder.token) || (holder.birth !== "" && holder.birth === (await birthOf(process.pid)));
   try {
     process.kill(holder.pid, 0);
   } catch (error) {

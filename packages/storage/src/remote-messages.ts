@@ -10,7 +10,9 @@ export interface MessagePortLike {
   close(): void;
 }
 
-/** Records of one page of a read: few enough that a page is small beside a contribution, many enough that pages do not count. */
+/** Records of the first page of a read: whoever wants one record has not much more read for it. Each next page is four times as long. */
+export const FIRST_PAGE_RECORDS = 16;
+/** Records of one page of a long read: few enough that a page is small beside a contribution, many enough that pages do not count. */
 export const PAGE_RECORDS = 256;
 /** Bytes of puts that one end sends before it waits for answers. */
 export const MAX_BYTES_IN_FLIGHT = 64 * 1024 ** 2;

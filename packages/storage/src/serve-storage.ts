@@ -4,6 +4,7 @@ import { type Storage, StorageFault } from "./interfaces.ts";
 import {
   type Answers,
   type Call,
+  FIRST_PAGE_RECORDS,
   type MessagePortLike,
   PAGE_RECORDS,
   type ToClient,
@@ -12,8 +13,14 @@ import {
   transferable,
 } from "./remote-messages.ts";
 
-/** Reads that are open at once; each holds one segment in memory. */
+/** Reads that are open at once; each holds a piece of a segment, some 100 KB, in memory. */
 const MAX_READERS = 256;
+
+interface Reader {
+  readonly records: AsyncIterator<LedgerRecord>;
+  /** Records of the next page. The first is small, since who reads may stop after one record. */
+  nextPage: number;
+}
 
 /**
  * Serves until the other end closes the storage. `storage` may still be opening: if that fails, the other end's `remoteStorage` rejects
@@ -51,15 +58,17 @@ export const serveStorage = (storage: Storage | Promise<Storage>, port: MessageP
 
 const answerer = (storage: Storage): ((call: Call) => Promise<Answers[Call["op"]]>) => {
   const { ledger, blobs, contributions } = storage;
-  const readers = new Map<number, AsyncIterator<LedgerRecord>>();
+  const readers = new Map<number, Reader>();
   let nextReader = 0;
 
   const page = async (reader: number): Promise<Answers["read-next"]> => {
-    const iterator = readers.get(reader);
-    if (iterator === undefined) return { records: [], done: true };
+    const open = readers.get(reader);
+    if (open === undefined) return { records: [], done: true };
     const records: LedgerRecord[] = [];
-    while (records.length < PAGE_RECORDS) {
-      const next = await iterator.next();
+    const wanted = open.nextPage;
+    open.nextPage = Math.min(4 * wanted, PAGE_RECORDS);
+    while (records.length < wanted) {
+      const next = await open.records.next();
       if (next.done === true) {
         readers.delete(reader);
         return { records, done: true };
@@ -78,7 +87,8 @@ const answerer = (storage: Storage): ((call: Call) => Promise<Answers[Call["op"]
         return ledger.append(call.run, call.records, call.durability).then(() => null);
       case "read-open": {
         if (readers.size >= MAX_READERS) return Promise.reject(new StorageFault("unavailable", `${MAX_READERS} reads are open already.`));
-        readers.set(nextReader, ledger.read(call.run, call.fromSeq)[Symbol.asyncIterator]());
+        const records = ledger.read(call.run, call.fromSeq)[Symbol.asyncIterator]();
+        readers.set(nextReader, { records, nextPage: FIRST_PAGE_RECORDS });
         return Promise.resolve(nextReader++);
       }
       case "read-next":
@@ -87,9 +97,9 @@ const answerer = (storage: Storage): ((call: Call) => Promise<Answers[Call["op"]
           throw error;
         });
       case "read-close": {
-        const iterator = readers.get(call.reader);
+        const open = readers.get(call.reader);
         readers.delete(call.reader);
-        return Promise.resolve(iterator?.return?.()).then(() => null);
+        return Promise.resolve(open?.records.return?.()).then(() => null);
       }
       case "blob-put":
         return blobs.put(call.bytes);
