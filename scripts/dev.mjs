@@ -1,32 +1,16 @@
 // `npm run dev`: the coordinator from its TypeScript sources, restarted when they change, and Vite's development server beside it.
 import { spawn } from "node:child_process";
-import { ensureInstalled, ensureNode, main, ROOT, say } from "./lib/prepare.mjs";
+import { bin, ensureInstalled, ensureNode, main, ROOT, say } from "./lib/prepare.mjs";
+
+const PAGES = "http://localhost:5173";
 
 await main(() => {
   ensureNode();
   ensureInstalled();
-  say("Pages with hot reload: http://localhost:5173    Coordinator: http://localhost:8787");
+  say(`Pages with hot reload: ${PAGES}    Coordinator: http://localhost:8787`);
   const options = { cwd: ROOT, stdio: "inherit", shell: process.platform === "win32" };
-  const children = [
-    spawn(
-      "npx",
-      [
-        "--no-install",
-        "tsx",
-        "watch",
-        "--clear-screen=false",
-        "apps/cli/src/main.ts",
-        "serve",
-        "--volunteers",
-        "0",
-        "--dev-origin",
-        "http://localhost:5173",
-        ...process.argv.slice(2),
-      ],
-      options,
-    ),
-    spawn("npx", ["--no-install", "vite"], options),
-  ];
+  const serve = ["apps/cli/src/main.ts", "serve", "--volunteers", "0", "--dev-origin", PAGES, ...process.argv.slice(2)];
+  const children = [spawn(bin("tsx"), ["watch", "--clear-screen=false", ...serve], options), spawn(bin("vite"), [], options)];
   const end = () => {
     for (const child of children) child.kill("SIGTERM");
   };

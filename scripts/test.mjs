@@ -6,13 +6,13 @@ import { join } from "node:path";
 import { browserVersion, ensureBrowser } from "./lib/browser.mjs";
 import { ensureBuilt } from "./lib/build.mjs";
 import { CHECKS } from "./lib/checks.mjs";
-import { ensureInstalled, ensureNode, main, ROOT, Stop, say } from "./lib/prepare.mjs";
+import { bin, ensureInstalled, ensureNode, main, ROOT, Stop, say } from "./lib/prepare.mjs";
 
 const RESULTS = join(ROOT, "test-results");
 const totals = [];
 
 const program = (args, env) =>
-  spawnSync("npx", ["--no-install", ...args], { cwd: ROOT, stdio: "inherit", env, shell: process.platform === "win32" }).status;
+  spawnSync(bin(args[0]), args.slice(1), { cwd: ROOT, stdio: "inherit", env, shell: process.platform === "win32" }).status;
 
 function stage(name, work) {
   const startedAtMs = Date.now();

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { run, Stop, say } from "./prepare.mjs";
+import { bin, run, Stop, say } from "./prepare.mjs";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome", "chrome.exe"];
 const PLACES = [
@@ -51,7 +51,7 @@ export async function ensureBrowser() {
   const found = (await playwrights()) ?? systems();
   if (found !== null) return found;
   say("No Chromium here. Installing one through Playwright ...");
-  if (attempt("npx", ["--no-install", "playwright", "install", "chromium"], { quiet: true, timeoutMs: PLAYWRIGHT_INSTALL_MS })) {
+  if (attempt(bin("playwright"), ["install", "chromium"], { quiet: true, timeoutMs: PLAYWRIGHT_INSTALL_MS })) {
     const path = await playwrights();
     if (path !== null) return path;
   }

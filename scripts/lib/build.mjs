@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT, run, say } from "./prepare.mjs";
+import { bin, ROOT, run, say } from "./prepare.mjs";
 
 const SOURCES = ["packages", "apps/web", "apps/cli", "apps/coordinator", "vite.config.ts", "package-lock.json"];
 const SKIPPED = new Set(["node_modules", "dist", "test"]);
@@ -36,7 +36,7 @@ export function ensureBuilt() {
   const digest = sourcesDigest();
   if (existsSync(stamp) && existsSync(join(ROOT, "apps/web/dist/index.html")) && readFileSync(stamp, "utf8") === digest) return;
   say("Building the web application and the coordinator ...");
-  run("npx", ["--no-install", "vite", "build", "--logLevel", "warn"], { why: "Building the web application" });
+  run(bin("vite"), ["build", "--logLevel", "warn"], { why: "Building the web application" });
   run(process.execPath, ["apps/cli/build.mjs"], { why: "Building the coordinator" });
   writeFileSync(stamp, digest);
 }

@@ -11,6 +11,9 @@ export class Stop extends Error {}
 
 export const say = (line) => process.stdout.write(`${line}\n`);
 
+/** A program that a dependency installed, called directly: npx would add its own noise and a second of its own. */
+export const bin = (name) => join(ROOT, "node_modules", ".bin", name);
+
 /** Runs a command to its end with the terminal's own streams; a failure stops everything with one sentence. */
 export function run(command, args, options = {}) {
   const { quiet = false, why = `${command} ${args.join(" ")}`, env = process.env, timeoutMs } = options;

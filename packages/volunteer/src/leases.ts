@@ -89,7 +89,7 @@ function onLease(turn: Turn, { assignment }: Extract<LeaseAnswer, { kind: "lease
   const { state, now } = turn;
   const key = jobKey(assignment);
   if (jobOf(turn, key) !== undefined) return;
-  if (!wantsLeases(turn) || (state.run !== null && assignment.run !== state.run)) {
+  if (!wantsLeases(turn)) {
     emit(turn, { kind: "release", assignment });
     return;
   }
