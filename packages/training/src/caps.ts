@@ -8,8 +8,14 @@ type NoLease = Extract<Effect, { kind: "no-lease" }>;
 
 const RETRY_MS = { joinFirst: 1_000, tooMany: 1_000, paused: 5_000, opening: 500, over: 60_000, blocked: 60_000 } as const;
 
+/**
+ * Leases of one round that a key may give back, or answer with what has to be refused, before it is slowed down. Pausing a few times
+ * within a long round stays far below it.
+ */
+export const MAX_GIVE_BACKS = 16;
+
 /** Null where the volunteer may be given work; otherwise why not, in words it can read. */
-export function whyNoWorkFor(state: ReadonlyRun, volunteer: VolunteerId): NoLease | null {
+export function whyNoWorkFor(state: ReadonlyRun, volunteer: VolunteerId, nowMs: number): NoLease | null {
   const none = (code: NoLease["code"], reason: string, retryAfterMs: number): NoLease => ({
     kind: "no-lease",
     volunteer,
@@ -39,7 +45,13 @@ export function whyNoWorkFor(state: ReadonlyRun, volunteer: VolunteerId): NoLeas
       `This key already holds ${known.open.length} leases; finish or release one first.`,
       RETRY_MS.tooMany,
     );
-  return null;
+  const back = state.round.givenBack.get(volunteer);
+  if (back === undefined || back.times <= MAX_GIVE_BACKS) return null;
+  // Not for good: it may be the only one here.
+  const waitMs = back.lastAtMs + state.spec.round.deadlineMs - nowMs;
+  if (waitMs <= 0) return null;
+  const reason = `This key gave back ${back.times} leases of this round; it gets its next one ${Math.ceil(waitMs / 1000)} s from now.`;
+  return none("no-work", reason, Math.min(waitMs, RETRY_MS.over));
 }
 
 /** What keys without a settled lease may hold together while others have proved themselves: half of a version, or one micro-batch where that is more. */

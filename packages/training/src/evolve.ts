@@ -150,6 +150,7 @@ function openRound(state: RunState, event: EventOf<"round-opened">, atMs: number
     leases: new Map(),
     waiting: new Set(),
     out: new Set(),
+    givenBack: new Map(),
   };
 }
 
@@ -194,6 +195,9 @@ function endAssignment(state: RunState, event: EventOf<"assignment-ended">, atMs
   if (assignment.end !== null || assignment.volunteer !== event.volunteer) throw new ImpossibleEvent(event, "it is not live");
   assignment.end = reason;
   closeOf(state, assignment.volunteer, id, attempt);
+  const { givenBack } = state.round;
+  if (reason === "released" || reason === "refused")
+    givenBack.set(event.volunteer, { times: (givenBack.get(event.volunteer)?.times ?? 0) + 1, lastAtMs: atMs });
   if (lease.settled !== null || liveAssignments(lease).length > 0) return;
   lease.freeSinceMs = atMs;
   state.round.out.delete(id);

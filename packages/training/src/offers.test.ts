@@ -1,7 +1,10 @@
 import { MAX_OPEN_ASSIGNMENTS } from "@weft/protocol";
 import { describe, expect, it } from "vitest";
 import { type Desk, effectOf, key, openDesk, specOf } from "../test/desk.ts";
+import { MAX_GIVE_BACKS } from "./caps.ts";
+import type { AssignmentGiven } from "./inputs.ts";
 import { MAX_LIVE_ASSIGNMENTS, tailAgeMs } from "./offers.ts";
+import { firstRefusalMs, MAX_ATTEMPTS } from "./turns.ts";
 
 /** Everybody asks for as much as it may hold until nothing is left to give. */
 const drain = (desk: Desk, volunteers: number[]) => volunteers.flatMap((volunteer) => desk.ask(volunteer, 1_000) ?? []);
@@ -152,5 +155,141 @@ describe("keys without a settled lease", () => {
     desk.answer(desk.take(1));
     desk.close();
     expect(desk.take(2).samples).toBe(4);
+  });
+});
+
+describe("whose turn it is", () => {
+  const release = (desk: Desk, volunteer: number, { lease, attempt }: AssignmentGiven) =>
+    desk.send({ kind: "release", volunteer: key(volunteer), lease, attempt });
+  /** Volunteer 1 has settled a lease of four; whoever else joins has not. */
+  const withEstablished = (newcomers: number[], samplesPerVersion = 32) => {
+    const desk = openDesk([1], specOf({ samplesPerVersion }));
+    desk.answer(desk.take(1));
+    desk.join(...newcomers);
+    return desk;
+  };
+
+  it("a crowd of new keys that never answer holds up no version for a whole deadline while an established volunteer works", () => {
+    const desk = withEstablished([2, 3, 4, 5, 6, 7, 8, 9], 24);
+    const beganAtMs = desk.nowMs;
+    let held: { readonly given: AssignmentGiven; readonly doneAtMs: number } | null = null;
+    for (let turn = 0; turn < 2_000 && desk.state.phase !== "finished"; turn += 1) {
+      desk.pass(50);
+      const { effects } = desk.send({ kind: "tick" });
+      if (effectOf(effects, "close-round") !== null) desk.close();
+      // The silent ones are always a little faster at asking.
+      for (let silent = 2; silent <= 9; silent += 1) desk.ask(silent, 4);
+      if (held !== null && held.doneAtMs <= desk.nowMs) {
+        desk.answer(held.given);
+        held = null;
+      }
+      if (held !== null) continue;
+      const given = desk.ask(1, 4);
+      if (given !== null) held = { given, doneAtMs: desk.nowMs + 500 };
+    }
+    expect(desk.state).toMatchObject({ phase: "finished", version: 4 });
+    expect(desk.nowMs - beganAtMs).toBeLessThan(4 * desk.state.spec.round.deadlineMs);
+  });
+
+  it("the last live place of a lease is kept for an established volunteer while one is present", () => {
+    const desk = withEstablished([2, 3, 4]);
+    const { lease } = desk.take(2);
+    while (desk.state.round?.cut !== 32) desk.answer(desk.take(1, 1_000));
+    desk.pass(tailAgeMs(desk.state) + firstRefusalMs(desk.state));
+    expect(desk.take(3)).toMatchObject({ lease, attempt: 2 });
+    expect(desk.ask(4)).toBeNull();
+    expect(desk.take(1)).toMatchObject({ lease, attempt: 3 });
+  });
+
+  it("a lease that came back, or is overdue, is an established volunteer's first and a new key's a moment later", () => {
+    const desk = withEstablished([2, 3, 4], 8);
+    release(desk, 2, desk.take(2));
+    expect(noLease(desk, 3)).toMatchObject({ code: "no-work", retryAfterMs: firstRefusalMs(desk.state) });
+    desk.pass(firstRefusalMs(desk.state));
+    expect(desk.take(3)).toMatchObject({ lease: "0.1", attempt: 2 });
+    desk.pass(tailAgeMs(desk.state));
+    expect(desk.ask(4)).toBeNull();
+    expect(desk.take(1)).toMatchObject({ lease: "0.1", attempt: 3 });
+  });
+
+  it.each(["released", "expired"] as const)("a key that had a lease and %s it is last in line for it", (end) => {
+    const desk = openDesk([1, 2], specOf({ samplesPerVersion: 4 }));
+    const giveUp = (volunteer: number): void => {
+      const given = desk.take(volunteer);
+      if (end === "released") release(desk, volunteer, given);
+      else desk.pass(10_000);
+      desk.send({ kind: "tick" });
+    };
+    giveUp(1);
+    expect(noLease(desk, 1)).toMatchObject({ code: "no-work", reason: expect.stringContaining("came back from this key") });
+    giveUp(2);
+    // Both have had their turn.
+    giveUp(1);
+    desk.join(3);
+    expect([desk.ask(1), desk.ask(2)]).toEqual([null, null]);
+    // It lies for a whole deadline: then it is anybody's.
+    desk.pass(10_000);
+    expect(desk.take(1)).toMatchObject({ lease: "0.0", attempt: 4 });
+  });
+
+  it("an established volunteer that gave a lease back has its turn again once one other had it in vain", () => {
+    const desk = withEstablished([2, 3, 4, 5], 8);
+    release(desk, 1, desk.take(1));
+    expect(desk.ask(1)).toBeNull();
+    desk.pass(firstRefusalMs(desk.state));
+    desk.take(2);
+    desk.send({ kind: "leave", volunteer: key(2), reason: "silent" });
+    expect(desk.take(1)).toMatchObject({ lease: "0.1", attempt: 3 });
+  });
+
+  it("a volunteer that is alone has its lease again at once, but not without end: then once per deadline", () => {
+    const desk = openDesk([1]);
+    let given = desk.take(1);
+    for (let times = 1; times <= MAX_GIVE_BACKS; times += 1) {
+      release(desk, 1, given);
+      given = desk.take(1);
+    }
+    release(desk, 1, given);
+    expect(noLease(desk, 1)).toMatchObject({
+      code: "no-work",
+      reason: expect.stringContaining("gave back 17 leases"),
+      retryAfterMs: 10_000,
+    });
+    desk.restart();
+    desk.pass(9_999);
+    expect(desk.ask(1)).toBeNull();
+    desk.pass(1);
+    desk.answer(desk.take(1));
+    desk.answer(desk.take(1, 1_000));
+    expect(desk.close().events.map(({ type }) => type)).toEqual(["version-published", "round-opened"]);
+    release(desk, 1, desk.take(1));
+    expect(desk.ask(1)?.attempt).toBe(2);
+  });
+
+  it("a lease that a thousand attempts left unanswered goes out once per deadline, and never with a number that no event can carry", () => {
+    const desk = openDesk([1], specOf({ samplesPerVersion: 4 }));
+    for (let n = 0; n < 100; n += 1) {
+      desk.join(100 + n);
+      for (let times = 0; times < 10; times += 1) {
+        desk.pass(times === 0 ? 0 : 10_000);
+        release(desk, 100 + n, desk.take(100 + n));
+      }
+      desk.send({ kind: "leave", volunteer: key(100 + n), reason: "goodbye" });
+    }
+    expect(desk.ask(1)).toBeNull();
+    desk.pass(10_000);
+    const given = desk.take(1);
+    expect(given).toMatchObject({ lease: "0.0", attempt: 1_001 });
+    const lease = desk.state.round?.leases.get("0.0");
+    const ended = lease?.assignments[0];
+    if (lease === undefined || ended === undefined) throw new Error("there is such a lease");
+    release(desk, 1, given);
+    lease.assignments.length = MAX_ATTEMPTS - 1;
+    lease.assignments.fill(ended);
+    desk.pass(10_000);
+    expect(desk.take(1).attempt).toBe(MAX_ATTEMPTS);
+    release(desk, 1, { ...given, attempt: MAX_ATTEMPTS });
+    desk.pass(100_000);
+    expect(desk.ask(1)).toBeNull();
   });
 });

@@ -1,5 +1,5 @@
 // Which piece of work the volunteer who asks is given: first what came back, then a fresh cut, then the tail side by side.
-// Knows nothing of contributions.
+// Who stands behind whom for a lease stands in turns.ts. Knows nothing of contributions.
 import type { LeaseId, VolunteerId } from "@weft/protocol";
 import { allowanceOf, whyNoWorkFor } from "./caps.ts";
 import { nextLeaseId } from "./evolve.ts";
@@ -7,8 +7,12 @@ import type { Decision } from "./inputs.ts";
 import { leaseSamples } from "./lease-size.ts";
 import { assignedReason, nothingLeftReason } from "./reasons.ts";
 import { isComplete, liveAssignments, type ReadonlyLease, type ReadonlyRound, type ReadonlyRun } from "./state.ts";
+import { firstRefusalMs, isLastInLine, isWorn, MAX_ATTEMPTS, yieldsToEstablished } from "./turns.ts";
 
-/** Live assignments of one lease: one slow device, one that vanished, and still one that answers. */
+/**
+ * Live assignments of one lease: one slow device, one that vanished, and still one that answers. While an established volunteer is
+ * present the last place is kept for such a one.
+ */
 export const MAX_LIVE_ASSIGNMENTS = 3;
 const MIN_RETRY_MS = 250;
 const MAX_RETRY_MS = 5_000;
@@ -27,7 +31,7 @@ interface Offer {
 export const tailAgeMs = (state: ReadonlyRun): number => Math.min(2 * state.spec.round.leaseMs, state.spec.round.deadlineMs / 2);
 
 export function decideRequest(state: ReadonlyRun, volunteer: VolunteerId, samplesPerSecond: number | null, nowMs: number): Decision {
-  const refusal = whyNoWorkFor(state, volunteer);
+  const refusal = whyNoWorkFor(state, volunteer, nowMs);
   if (refusal !== null) return { events: [], effects: [refusal], reason: refusal.reason };
   const round = state.round as ReadonlyRound;
   const allowance = allowanceOf(state, volunteer);
@@ -36,8 +40,8 @@ export function decideRequest(state: ReadonlyRun, volunteer: VolunteerId, sample
     cut(state, round, samplesPerSecond, allowance) ??
     findTail(state, round, volunteer, allowance, nowMs);
   if (offer === null) {
-    const reason = nothingLeftReason(round);
-    const retryAfterMs = Math.min(MAX_RETRY_MS, Math.max(MIN_RETRY_MS, nextChangeMs(state, round, volunteer, nowMs)));
+    const reason = nothingLeftReason(round, yieldsToEstablished(state, volunteer));
+    const retryAfterMs = Math.min(MAX_RETRY_MS, Math.max(MIN_RETRY_MS, nextChangeMs(state, round, volunteer, allowance, nowMs)));
     return { events: [], effects: [{ kind: "no-lease", volunteer, code: "no-work", reason, retryAfterMs }], reason };
   }
   const deadlineAtMs = nowMs + state.spec.round.deadlineMs;
@@ -56,23 +60,26 @@ const again = (lease: ReadonlyLease): Offer => ({
   samples: lease.samples,
 });
 
+/** When this volunteer may have a lease that nobody holds. After a whole deadline without a taker no rule holds up the round any longer. */
+function waitingAtMs(state: ReadonlyRun, lease: ReadonlyLease, volunteer: VolunteerId, allowance: number): number {
+  const { freeSinceMs } = lease;
+  const leftLyingAtMs = freeSinceMs + state.spec.round.deadlineMs;
+  const yieldMs = yieldsToEstablished(state, volunteer) ? firstRefusalMs(state) : 0;
+  if (lease.assignments.length >= MAX_ATTEMPTS) return Number.POSITIVE_INFINITY;
+  if (isWorn(lease)) return leftLyingAtMs + yieldMs;
+  return lease.samples > allowance || isLastInLine(state, lease, volunteer) ? leftLyingAtMs : freeSinceMs + yieldMs;
+}
+
 /** Of the leases that nobody holds, the one with the lowest position that this volunteer may have. */
 function findWaiting(state: ReadonlyRun, round: ReadonlyRound, volunteer: VolunteerId, allowance: number, nowMs: number): Offer | null {
   let found: ReadonlyLease | null = null;
   for (const id of round.waiting) {
     const lease = round.leases.get(id);
     if (lease === undefined || (found !== null && found.start < lease.start)) continue;
-    // After a whole deadline without a taker neither rule may hold up the round any longer.
-    const leftLying = nowMs - lease.freeSinceMs >= state.spec.round.deadlineMs;
-    if (!leftLying && (lease.samples > allowance || isBetterForOthers(state, lease, volunteer))) continue;
-    found = lease;
+    if (waitingAtMs(state, lease, volunteer, allowance) <= nowMs) found = lease;
   }
   return found === null ? null : again(found);
 }
-
-/** A device that answered this lease with garbage gets it again only when it is alone. */
-const isBetterForOthers = (state: ReadonlyRun, lease: ReadonlyLease, volunteer: VolunteerId): boolean =>
-  state.present > 1 && lease.assignments.some((assignment) => assignment.volunteer === volunteer && assignment.end === "refused");
 
 function cut(state: ReadonlyRun, round: ReadonlyRound, samplesPerSecond: number | null, allowance: number): Offer | null {
   const left = round.samples - round.cut;
@@ -89,12 +96,15 @@ function cut(state: ReadonlyRun, round: ReadonlyRound, samplesPerSecond: number 
   return samples === 0 ? null : { lease: nextLeaseId(round), attempt: 1, start: round.start + round.cut, samples };
 }
 
-/** When the lease may be given to a second or third volunteer; null where this volunteer may never have it. */
+/** When the lease may be given to a second or third volunteer; null where this volunteer may not have it while it is out. */
 function tailAtMs(state: ReadonlyRun, lease: ReadonlyLease, volunteer: VolunteerId): number | null {
   const live = liveAssignments(lease);
   const oldest = live[0];
-  if (oldest === undefined || live.length >= MAX_LIVE_ASSIGNMENTS || live.some((one) => one.volunteer === volunteer)) return null;
-  return oldest.assignedAtMs + tailAgeMs(state);
+  if (oldest === undefined || live.some((one) => one.volunteer === volunteer) || lease.assignments.length >= MAX_ATTEMPTS) return null;
+  const yields = yieldsToEstablished(state, volunteer);
+  if (live.length >= (yields ? MAX_LIVE_ASSIGNMENTS - 1 : MAX_LIVE_ASSIGNMENTS)) return null;
+  if (isLastInLine(state, lease, volunteer) || (yields && isWorn(lease))) return null;
+  return oldest.assignedAtMs + tailAgeMs(state) + (yields ? firstRefusalMs(state) : 0);
 }
 
 /** The outstanding lease whose oldest live assignment is oldest, once nothing is left to cut. */
@@ -104,7 +114,7 @@ function findTail(state: ReadonlyRun, round: ReadonlyRound, volunteer: Volunteer
   let foundAtMs = Number.POSITIVE_INFINITY;
   for (const id of round.out) {
     const lease = round.leases.get(id);
-    if (lease === undefined || lease.samples > allowance || isBetterForOthers(state, lease, volunteer)) continue;
+    if (lease === undefined || lease.samples > allowance) continue;
     const atMs = tailAtMs(state, lease, volunteer);
     if (atMs === null || atMs > nowMs || atMs >= foundAtMs) continue;
     found = lease;
@@ -113,14 +123,20 @@ function findTail(state: ReadonlyRun, round: ReadonlyRound, volunteer: Volunteer
   return found === null ? null : again(found);
 }
 
-/** Time until the earliest outstanding lease may be doubled, as a hint of when to ask again. */
-function nextChangeMs(state: ReadonlyRun, round: ReadonlyRound, volunteer: VolunteerId, nowMs: number): number {
+/** Time until the earliest lease becomes this volunteer's to have, as a hint of when to ask again. */
+function nextChangeMs(state: ReadonlyRun, round: ReadonlyRound, volunteer: VolunteerId, allowance: number, nowMs: number): number {
   if (isComplete(round)) return MIN_RETRY_MS;
   let next = Number.POSITIVE_INFINITY;
+  const consider = (atMs: number | null): void => {
+    if (atMs !== null && atMs > nowMs) next = Math.min(next, atMs - nowMs);
+  };
+  for (const id of round.waiting) {
+    const lease = round.leases.get(id);
+    if (lease !== undefined) consider(waitingAtMs(state, lease, volunteer, allowance));
+  }
   for (const id of round.out) {
     const lease = round.leases.get(id);
-    const atMs = lease === undefined ? null : tailAtMs(state, lease, volunteer);
-    if (atMs !== null && atMs > nowMs) next = Math.min(next, atMs - nowMs);
+    if (lease !== undefined) consider(tailAtMs(state, lease, volunteer));
   }
   return next;
 }

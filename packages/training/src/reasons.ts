@@ -55,12 +55,14 @@ function nextDeadlineMs(round: ReadonlyRound): number {
   return next;
 }
 
-/** For the volunteer who asked and gets nothing although the run goes on. */
-export function nothingLeftReason(round: ReadonlyRound): string {
+/** For the volunteer who asked and gets nothing although the run goes on; `isNewcomer`: it stands behind established ones. */
+export function nothingLeftReason(round: ReadonlyRound, isNewcomer: boolean): string {
   const version = `version ${roundNumber(round)}`;
   if (isComplete(round)) return `The whole batch of ${version} is in; the next round opens in a moment.`;
   if (samplesToGive(round) > 0)
-    return `What is left of ${version} is kept for volunteers who have settled a lease before; a new key's turn comes as leases settle.`;
+    return isNewcomer
+      ? `What is left of ${version} is kept for volunteers who have settled a lease before; a new key's turn comes as leases settle.`
+      : `What is left of ${version} came back from this key, so others may have it first.`;
   return `All of ${version} is being computed; ${count(round.out.size, "contribution")} still to come.`;
 }
 

@@ -49,6 +49,8 @@ export interface RoundState {
   /** Unsettled leases without, and with, a live assignment. */
   readonly waiting: Set<LeaseId>;
   readonly out: Set<LeaseId>;
+  /** Per key, how many of its assignments of this round it gave back or answered with what had to be refused, and when the last one. */
+  readonly givenBack: Map<VolunteerId, { readonly times: number; readonly lastAtMs: number }>;
 }
 
 export interface VolunteerState {
