@@ -14,20 +14,21 @@ type Tail = (typeof TAILS)[number];
 const isTail = (key: string): key is Tail => (TAILS as readonly string[]).includes(key);
 
 export class ObserverFeed {
-  readonly #coordinator: Pick<CoordinatorApi, "runs" | "detail" | "subscribe">;
+  readonly #coordinator: Pick<CoordinatorApi, "runs" | "detail" | "subscribe" | "volunteersNow">;
   readonly #send: SendToObserver;
   readonly #isReady: () => boolean;
   readonly #unsubscribe: () => void;
   #watched: string | null = null;
   #runs = new Map<string, RunSummary>();
   #detail: RunDetail | null = null;
+  #volunteersNow = 0;
   #watching = false;
   #changed = false;
   #sentMs = Number.NEGATIVE_INFINITY;
 
   /** `isReady` is false while the page has not taken what was sent: then changes wait and become one patch. */
   constructor(
-    coordinator: Pick<CoordinatorApi, "runs" | "detail" | "subscribe">,
+    coordinator: Pick<CoordinatorApi, "runs" | "detail" | "subscribe" | "volunteersNow">,
     send: SendToObserver,
     isReady: () => boolean = () => true,
   ) {
@@ -49,7 +50,8 @@ export class ObserverFeed {
     this.#watching = true;
     this.#changed = false;
     this.#sentMs = nowMs;
-    const snapshot: Snapshot = { atMs: nowMs, runs, detail };
+    this.#volunteersNow = this.#coordinator.volunteersNow();
+    const snapshot: Snapshot = { atMs: nowMs, volunteersNow: this.#volunteersNow, runs, detail };
     this.#send("snapshot", snapshot);
     return run === null || detail !== null;
   }
@@ -67,8 +69,10 @@ export class ObserverFeed {
     const next = this.#watched === null ? null : this.#coordinator.detail(this.#watched);
     const { detail, append } = difference(this.#detail, next);
     this.#detail = next;
-    if (runs.length === 0 && detail === null && append === null) return;
-    const patch: Patch = { atMs: nowMs, runs, detail, append };
+    const volunteersNow = this.#coordinator.volunteersNow();
+    if (runs.length === 0 && detail === null && append === null && volunteersNow === this.#volunteersNow) return;
+    this.#volunteersNow = volunteersNow;
+    const patch: Patch = { atMs: nowMs, volunteersNow, runs, detail, append };
     this.#send("patch", patch);
   }
 

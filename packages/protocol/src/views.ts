@@ -154,12 +154,15 @@ export interface RunRates {
 /** Observer namespace: `snapshot` once after `watch`, then `patch` with the keys that changed. */
 export interface Snapshot {
   readonly atMs: number;
+  /** Volunteers connected now, each once, whatever runs they help. */
+  readonly volunteersNow: number;
   readonly runs: readonly RunSummary[];
   /** The watched run, if any. */
   readonly detail: RunDetail | null;
 }
 export interface Patch {
   readonly atMs: number;
+  readonly volunteersNow: number;
   /** Changed summaries, whole. */
   readonly runs: readonly RunSummary[];
   /** Changed keys of the watched run; lists named in DetailAppend arrive as their new tail only. */

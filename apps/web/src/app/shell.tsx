@@ -22,7 +22,7 @@ const Brand = () => (
 /** How many machines weave now, or that the line is down. */
 function Company() {
   const line = useLive((live) => live.line);
-  const people = useLive((live) => live.runs.reduce((sum, run) => sum + run.volunteersNow, 0));
+  const people = useLive((live) => live.volunteersNow);
   const lending = useStore(lender.store, ({ snapshot }) => {
     const state = snapshot?.status.state;
     return state === "working" || state === "waiting" || state === "finishing";

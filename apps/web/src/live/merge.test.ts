@@ -14,8 +14,8 @@ const detail = (run: string): RunDetail =>
     rejections: [{ code: "stale", atMs: 1 }],
     rates: { samplesPerSecond: 1 },
   }) as unknown as RunDetail;
-const patch = (changes: Partial<Patch>): Patch => ({ atMs: 10, runs: [], detail: null, append: null, ...changes });
-const picture: Picture = fromSnapshot({ atMs: 5, runs: [summary("a", 1), summary("b", 2)], detail: detail("a") });
+const patch = (changes: Partial<Patch>): Patch => ({ atMs: 10, volunteersNow: 3, runs: [], detail: null, append: null, ...changes });
+const picture: Picture = fromSnapshot({ atMs: 5, volunteersNow: 2, runs: [summary("a", 1), summary("b", 2)], detail: detail("a") });
 
 describe("what the observer sends", () => {
   it("changes a summary in its place and puts a new run last", () => {

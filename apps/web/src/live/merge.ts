@@ -9,13 +9,19 @@ const MAX_LINES = 500;
 export interface Picture {
   /** The coordinator's clock when the newest message left it; 0 before the first. */
   readonly atMs: number;
+  readonly volunteersNow: number;
   readonly runs: readonly RunSummary[];
   readonly detail: RunDetail | null;
 }
 
-export const NOTHING: Picture = { atMs: 0, runs: [], detail: null };
+export const NOTHING: Picture = { atMs: 0, volunteersNow: 0, runs: [], detail: null };
 
-export const fromSnapshot = (snapshot: Snapshot): Picture => ({ atMs: snapshot.atMs, runs: snapshot.runs, detail: snapshot.detail });
+export const fromSnapshot = (snapshot: Snapshot): Picture => ({
+  atMs: snapshot.atMs,
+  volunteersNow: snapshot.volunteersNow,
+  runs: snapshot.runs,
+  detail: snapshot.detail,
+});
 
 /** Changed summaries take their old place; new ones come last. */
 function mergeRuns(old: readonly RunSummary[], changed: readonly RunSummary[]): readonly RunSummary[] {
@@ -59,5 +65,5 @@ export function applyPatch(picture: Picture, patch: Patch): Picture {
     if (patch.detail !== null) detail = { ...detail, ...patch.detail };
     if (patch.append !== null) detail = append(detail, patch.append);
   }
-  return { atMs: Math.max(picture.atMs, patch.atMs), runs, detail };
+  return { atMs: Math.max(picture.atMs, patch.atMs), volunteersNow: patch.volunteersNow, runs, detail };
 }

@@ -32,7 +32,12 @@ function fakeLine() {
     },
   };
 }
-const snapshot = (run: string | null): Snapshot => ({ atMs: 1_000, runs: [], detail: run === null ? null : ({ run } as RunDetail) });
+const snapshot = (run: string | null): Snapshot => ({
+  atMs: 1_000,
+  volunteersNow: 0,
+  runs: [],
+  detail: run === null ? null : ({ run } as RunDetail),
+});
 
 describe("the observer", () => {
   it("asks again for its run after each reconnect", () => {
