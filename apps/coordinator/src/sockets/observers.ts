@@ -10,8 +10,31 @@ import { answerAll } from "./ask.ts";
 const FLUSH_MS = OBSERVER_PATCH_MS / 2;
 /** A page changes the run it watches when somebody clicks; each change costs a whole picture. */
 const WATCHES_PER_SECOND = 5;
+/** Events a page sends at most in a second; beyond, each answer only feeds a backlog, so the connection ends. */
+const EVENTS_PER_SECOND = 50;
+/** Pages from one address: each that lends also watches, so a school class needs as many as it may have volunteers. */
+const MAX_OBSERVERS_PER_ADDRESS = MAX_SESSIONS_PER_ADDRESS;
 /** A session that expired by itself is noticed so soon. */
 const SESSION_CHECK_MS = 60_000;
+
+/** True for the first `most` calls of any second. */
+function perSecond(most: number): () => boolean {
+  let [count, untilMs] = [0, 0];
+  return () => {
+    const nowMs = performance.now();
+    if (nowMs >= untilMs) [count, untilMs] = [0, nowMs + 1_000];
+    count += 1;
+    return count <= most;
+  };
+}
+
+/** Ends the connection of a page that sends far more than a page does. */
+function capEvents(socket: Socket): void {
+  const allows = perSecond(EVENTS_PER_SECOND);
+  socket.onAny(() => {
+    if (!allows()) socket.disconnect(true);
+  });
+}
 
 interface Feeds {
   /** Answers `watch` for this socket until it is gone. */
@@ -23,10 +46,10 @@ const hasTaken = ({ conn }: Socket): boolean => conn.transport.writable;
 
 /** One timer for all feeds of a namespace; it stands still while nobody watches. */
 function makeFeeds(coordinator: CoordinatorApi): Feeds {
-  const open = new Set<ObserverFeed>();
+  const open = new Set<{ flush(nowMs: number): void }>();
   let timer: NodeJS.Timeout | null = null;
   const flush = (): void => {
-    for (const feed of open) feed.flush(Date.now());
+    for (const page of open) page.flush(Date.now());
   };
   return {
     open(socket) {
@@ -35,46 +58,64 @@ function makeFeeds(coordinator: CoordinatorApi): Feeds {
         (event, payload) => void socket.emit(event, payload),
         () => hasTaken(socket),
       );
-      open.add(feed);
+      /** What to watch next, once the page has taken what was sent: a whole picture is never put on top of one that waits. */
+      let wanted: { readonly run: string | null } | null = null;
+      const page = {
+        flush(nowMs: number): void {
+          if (wanted === null) feed.flush(nowMs);
+          if (wanted === null || !hasTaken(socket)) return;
+          const { run } = wanted;
+          wanted = null;
+          feed.watch(run, nowMs);
+        },
+      };
+      open.add(page);
       timer ??= setInterval(flush, FLUSH_MS);
       socket.on("disconnect", () => {
         feed.close();
-        open.delete(feed);
+        open.delete(page);
         if (open.size > 0 || timer === null) return;
         clearInterval(timer);
         timer = null;
       });
-      let recent: readonly number[] = [];
+      const allows = perSecond(WATCHES_PER_SECOND);
       return (message) => {
-        const nowMs = Date.now();
-        recent = recent.filter((atMs) => nowMs - atMs < 1_000);
-        if (recent.length >= WATCHES_PER_SECOND) return refuse("rate-limited", "too many changes of the watched run in a second", 1_000);
-        recent = [...recent, nowMs];
+        if (!allows()) return refuse("rate-limited", "too many changes of the watched run in a second", 1_000);
         const parsed = ObserverWatch.safeParse(message);
         if (!parsed.success) return refuse("bad-message", 'the message must be { "run": a run\'s id or null }');
-        return feed.watch(parsed.data.run, nowMs) ? ok(null) : refuse("unknown-run", "there is no such run");
+        const { run } = parsed.data;
+        wanted = { run };
+        page.flush(Date.now());
+        return run === null || coordinator.detail(run) !== null ? ok(null) : refuse("unknown-run", "there is no such run");
       };
     },
   };
 }
 
-/** Refuses further connections of one address to this namespace. */
+/** Refuses further connections of one address to this namespace. Counted when asked for, so that many at once do not slip through. */
 function capAddresses(namespace: Namespace): void {
   const count = new Map<string, number>();
+  const counted = new WeakSet<Socket["conn"]>();
   namespace.use((socket, next) => {
-    if ((count.get(socket.handshake.address) ?? 0) >= MAX_SESSIONS_PER_ADDRESS) next(new Error("too-many-sessions"));
-    else next();
-  });
-  namespace.on("connection", (socket) => {
-    const { address } = socket.handshake;
-    count.set(address, (count.get(address) ?? 0) + 1);
-    socket.on("disconnect", () => {
+    const { conn, handshake } = socket;
+    const { address } = handshake;
+    if (counted.has(conn)) return next();
+    const before = count.get(address) ?? 0;
+    if (before >= MAX_OBSERVERS_PER_ADDRESS)
+      return next(refusedConnection(refuse("too-many-sessions", "too many pages from this address watch", 10_000)));
+    count.set(address, before + 1);
+    counted.add(conn);
+    conn.once("close", () => {
       const left = (count.get(address) ?? 1) - 1;
       if (left > 0) count.set(address, left);
       else count.delete(address);
     });
+    return next();
   });
 }
+
+/** A refused connection, with the shared refusal as its `data`. */
+const refusedConnection = (refusal: Result<never>): Error => Object.assign(new Error(refusal.ok ? "" : refusal.code), { data: refusal });
 
 const unknownEvent = (): Result<unknown> => refuse("bad-message", "there is no such event");
 
@@ -82,13 +123,11 @@ export function serveObservers(namespace: Namespace, coordinator: CoordinatorApi
   const feeds = makeFeeds(coordinator);
   capAddresses(namespace);
   namespace.on("connection", (socket) => {
+    capEvents(socket);
     const watch = feeds.open(socket);
     answerAll(socket, async (event, message) => (event === "watch" ? watch(message) : unknownEvent()));
   });
 }
-
-/** A refused connection, with the shared refusal as its `data`. */
-const refusedConnection = (refusal: Result<never>): Error => Object.assign(new Error(refusal.ok ? "" : refusal.code), { data: refusal });
 
 export function serveAdmins(
   namespace: Namespace,
@@ -132,6 +171,7 @@ export function serveAdmins(
       same?.delete(socket);
       if (session !== null && same?.size === 0) sessions.delete(session);
     });
+    capEvents(socket);
     const watch = feeds.open(socket);
     answerAll(socket, async (event, message) => {
       if (event === "watch") return watch(message);

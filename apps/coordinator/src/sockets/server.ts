@@ -1,11 +1,12 @@
 // The Socket.IO server on the HTTP server: its limits, who may connect, and which namespaces there are.
 import type { Server as HttpServer } from "node:http";
 import type { CoordinatorApi } from "@weft/coordinator";
-import { MAX_SOCKET_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS } from "@weft/protocol";
+import { MAX_SOCKET_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS, refuse } from "@weft/protocol";
 import { Server } from "socket.io";
 import type { Accounts } from "../accounts/accounts.ts";
 import type { Gate } from "../accounts/who.ts";
 import type { OriginPolicy } from "../http/origins.ts";
+import { limitBacklogs } from "./backlog.ts";
 import { serveAdmins, serveObservers } from "./observers.ts";
 import { serveVolunteers } from "./volunteers.ts";
 
@@ -16,6 +17,8 @@ export interface SocketsContext {
   readonly gate: Gate;
   readonly origins: OriginPolicy;
 }
+
+const FOREIGN = JSON.stringify(refuse("bad-origin", "This connection must come from the coordinator's own pages."));
 
 export function serveSockets({ http, coordinator, accounts, gate, origins }: SocketsContext): Server {
   const server = new Server(http, {
@@ -31,9 +34,12 @@ export function serveSockets({ http, coordinator, accounts, gate, origins }: Soc
     connectTimeout: 10_000,
     allowRequest: (request, callback) => {
       const allowed = origins.originAllowed(request.headers.origin ?? null, request.headers.host ?? null);
-      callback(allowed ? null : "bad-origin", allowed);
+      // Engine.IO sends the text as the body; the status, 400, is its own.
+      callback(allowed ? null : FOREIGN, allowed);
     },
   });
+  const unwatch = limitBacklogs(server);
+  http.once("close", unwatch);
   serveVolunteers(server.of("/volunteer"), coordinator);
   serveObservers(server.of("/observer"), coordinator);
   serveAdmins(server.of("/admin"), coordinator, { accounts, gate });
