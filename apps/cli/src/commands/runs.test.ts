@@ -105,7 +105,7 @@ describe("weft runs", () => {
     [
       "a rule across fields",
       (spec) => ({ ...spec, sampler: { kind: "random-window" } }),
-      /^sampler\.kind must be "epoch" for a mlp; for example "epoch"\.$/,
+      /^sampler\.kind must be "epoch" for images \(mlp\); for example "epoch"\.$/,
     ],
     ["a data set that is not there", (spec) => ({ ...spec, dataset: "mnist" }), /mnist/],
     [
