@@ -41,6 +41,9 @@ export interface CoordinatorLimits {
   readonly messageBurst: number;
   /** Bytes of all unfinished uploads together. */
   readonly spoolBytes: number;
+  /** Uploads that may send at once, in all and from one address. */
+  readonly receivingUploads: number;
+  readonly receivingPerAddress: number;
   /** How long the assignments of a lost connection are kept for its return. */
   readonly reconnectGraceMs: number;
   /** A session that has not said hello after this long is closed. */

@@ -46,7 +46,7 @@ export class Coordinator implements CoordinatorApi {
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#desk = new Desk({
       ...options,
-      spoolBytes: this.#limits.spoolBytes,
+      limits: this.#limits,
       counters: this.#counters,
       runs: this.#runs,
       isClosing: () => this.#closing,
@@ -61,6 +61,8 @@ export class Coordinator implements CoordinatorApi {
       recorded: (run, { event }) => {
         if (event.type === "assignment-ended") this.#desk.uploads.end(run, event.lease, event.attempt, event.reason);
         if (event.type === "version-published") this.#desk.uploads.endRound(run, event.version);
+        if (event.type === "run-paused") this.#desk.uploads.endRun(run, false);
+        if (event.type === "run-stopped" || event.type === "run-finished") this.#desk.uploads.endRun(run, true);
         for (const listener of this.#listeners) listener(run);
       },
       revoke: (run, { volunteer, lease, attempt, reason }) => {

@@ -27,10 +27,10 @@ import type { Member } from "./member.ts";
 import type { Inspection } from "./ports.ts";
 import type { Run } from "./run.ts";
 import { messageOf } from "./run-loop.ts";
-import { type UploadSink, Uploads } from "./uploads.ts";
+import { type UploadLimits, type UploadSink, Uploads } from "./uploads.ts";
 
 export interface DeskOptions extends Pick<CoordinatorOptions, "compute" | "verify" | "clock" | "spool"> {
-  readonly spoolBytes: number;
+  readonly limits: UploadLimits;
   readonly counters: Counters;
   /** In the order of their creation. */
   readonly runs: ReadonlyMap<string, Run>;
@@ -46,7 +46,7 @@ export class Desk implements UploadSink {
 
   constructor(options: DeskOptions) {
     this.#options = options;
-    this.uploads = new Uploads(options.spool, this, options.counters, options.spoolBytes, () => options.clock.now());
+    this.uploads = new Uploads(options.spool, this, options.counters, options.limits, () => options.clock.now());
   }
 
   /**
@@ -115,8 +115,8 @@ export class Desk implements UploadSink {
       if (isHolder(run, header)) await this.spoiled(header, fault.code, fault.message);
       return fault;
     }
-    if (admitted !== undefined) return ok(this.uploads.remember(header, signature, ok({ kind: "admitted", version: admitted })));
-    return this.uploads.open(header, signature);
+    if (admitted !== undefined) return ok(this.uploads.remember(header, ok({ kind: "admitted", version: admitted })));
+    return this.uploads.open(header, signature, member.session.port.address);
   }
 
   chunk(member: Member, header: ChunkHeader, payload: Uint8Array): Promise<Result<ChunkReply>> {
@@ -193,10 +193,11 @@ export class Desk implements UploadSink {
     throw new Error(`no verdict on lease ${header.lease} of run ${header.run}`);
   }
 
-  async spoiled(header: ContributionHeader, code: ErrorCode, detail: string): Promise<void> {
+  async spoiled(header: ContributionHeader, code: ErrorCode, detail: string): Promise<Refusal> {
     this.#options.counters.add("contributions.refused");
     const { volunteer, lease, attempt } = header;
     await this.#options.runs.get(header.run)?.submit({ kind: "refused", volunteer, lease, attempt, code, detail: detail.slice(0, 500) });
+    return refuse(code, detail);
   }
 }
 

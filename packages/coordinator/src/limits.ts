@@ -1,5 +1,11 @@
 // The coordinator's own bounds with their reasons; those that both sides must know stand in @weft/protocol.
-import { MAX_MESSAGES_PER_SECOND, MAX_SESSIONS_PER_ADDRESS, MAX_SPOOL_BYTES } from "@weft/protocol";
+import {
+  MAX_MESSAGES_PER_SECOND,
+  MAX_RECEIVING_PER_ADDRESS,
+  MAX_RECEIVING_UPLOADS,
+  MAX_SESSIONS_PER_ADDRESS,
+  MAX_SPOOL_BYTES,
+} from "@weft/protocol";
 import type { CoordinatorLimits } from "./api.ts";
 
 export const DEFAULT_LIMITS: CoordinatorLimits = {
@@ -8,6 +14,8 @@ export const DEFAULT_LIMITS: CoordinatorLimits = {
   // A reconnect resends a hello, a header and a window of chunks at once; two seconds' worth covers it.
   messageBurst: 2 * MAX_MESSAGES_PER_SECOND,
   spoolBytes: MAX_SPOOL_BYTES,
+  receivingUploads: MAX_RECEIVING_UPLOADS,
+  receivingPerAddress: MAX_RECEIVING_PER_ADDRESS,
   // A page reload or a change of network takes one to two seconds.
   reconnectGraceMs: 3_000,
   // A self-test runs before the connection, so an honest hello follows the challenge at once.
@@ -26,6 +34,18 @@ export const PATIENCE_MS = 1_000;
 export const VISIT_MS = 60_000;
 /** A contribution whose connection is gone and whose assignment is not ended keeps its bytes this long. */
 export const UPLOAD_IDLE_MS = 10 * 60_000;
+/** An upload that sends nothing for so long while others wait loses its place: a line of 0.25 Mbit/s still brings a chunk in this time. */
+export const UPLOAD_STALLED_MS = 10_000;
+/** Shortest and longest wait that is named to who waits for a place, and what each one ahead in the line adds: they do not come at once. */
+export const PLACE_WAIT_MS = 200;
+export const PLACE_WAIT_EACH_MS = 40;
+export const PLACE_WAIT_LONGEST_MS = 5_000;
+/** A turn in the line is kept for so long after it was due: the sender's own back-off and a slow line. */
+export const PLACE_KEPT_MS = 1_000;
+/** Uploads that stand in the line; more are only told to come again. */
+export const MAX_WAITING_UPLOADS = 1_024;
+/** Verdicts on uploads kept for a sender that lost its acknowledgement, over all runs; an older admission is known from the ledger. */
+export const KEPT_VERDICTS = 1_024;
 /** Verdicts remembered for a volunteer that lost its acknowledgement, per run. */
 export const REMEMBERED_VERDICTS = 4_096;
 /** Inputs of one run that wait for their turn; more means that storage has stopped. */

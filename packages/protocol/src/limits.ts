@@ -19,6 +19,13 @@ export const MAX_CONTRIBUTION_BYTES = 4 * MAX_PARAMETERS + 1024;
 export const MAX_UPDATE_NORM = 1e12;
 /** Bytes of all unfinished uploads spooled at once, over all volunteers. */
 export const MAX_SPOOL_BYTES = 2 * 1024 ** 3;
+/**
+ * Uploads that may send at once, over all volunteers: each has up to CHUNK_WINDOW chunks in flight, so the coordinator holds at most 24 MiB
+ * of them in memory. 24 lines of 10 Mbit/s fill 240 Mbit/s; more at once would only make each slower.
+ */
+export const MAX_RECEIVING_UPLOADS = 24;
+/** Of these from one address: a class behind one router shares one line anyway, and nobody alone keeps all others from sending. */
+export const MAX_RECEIVING_PER_ADDRESS = 16;
 /** Open assignments of one key: one computing, one uploading. */
 export const MAX_OPEN_ASSIGNMENTS = 2;
 /** Sessions from one address: a school class or an office behind one router. */

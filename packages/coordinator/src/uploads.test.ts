@@ -1,0 +1,175 @@
+// Uploads against a sink that admits everything: how many may send, what is reserved, who makes room, what is remembered.
+import { CHUNK_BYTES, type ContributionHeader, MAX_OPEN_ASSIGNMENTS, ok, refuse } from "@weft/protocol";
+import { expect, test } from "vitest";
+import { Counters } from "./counters.ts";
+import { KEPT_VERDICTS, UPLOAD_IDLE_MS, UPLOAD_STALLED_MS } from "./limits.ts";
+import { MemorySpool } from "./memory-spool.ts";
+import { type UploadSink, Uploads } from "./uploads.ts";
+
+const MB = 4 * CHUNK_BYTES;
+
+function scene(limits: { spoolBytes?: number; receivingUploads?: number; receivingPerAddress?: number } = {}) {
+  let nowMs = 1_000;
+  const spool = new MemorySpool();
+  const sink: UploadSink = {
+    takeIn: () => Promise.resolve(ok({ ok: true, norm: 1 })),
+    admit: () => Promise.resolve(ok({ kind: "admitted", version: 1 })),
+    spoiled: (_header, code, detail) => Promise.resolve(refuse(code, detail)),
+  };
+  const all = { spoolBytes: 1_000 * MB, receivingUploads: 1_000, receivingPerAddress: 1_000, ...limits };
+  const uploads = new Uploads(spool, sink, new Counters(), all, () => nowMs);
+  const header = (who: number, parts: Partial<ContributionHeader> = {}): ContributionHeader => ({
+    run: "a-run",
+    lease: `0.${who}`,
+    attempt: 1,
+    volunteer: `volunteer ${who}`,
+    base: "0".repeat(64),
+    codec: "f32",
+    samples: 1,
+    lossMean: "00000000",
+    computeMs: 1,
+    sizeBytes: MB,
+    sha256: who.toString(16).padStart(64, "0"),
+    ...parts,
+  });
+  return {
+    uploads,
+    spool,
+    header,
+    open: (who: number, parts: Partial<ContributionHeader> = {}, address = `address ${who}`) =>
+      uploads.open(header(who, parts), "signature", address),
+    send: (who: number, index: number) => {
+      const { run, lease, attempt, volunteer } = header(who);
+      return uploads.chunk(volunteer, { run, lease, attempt, index }, new Uint8Array(CHUNK_BYTES));
+    },
+    pass: (ms: number) => {
+      nowMs += ms;
+    },
+  };
+}
+
+test("only so many uploads send at once; the others are told when to come, in the order in which they asked", async () => {
+  const { open, send, pass } = scene({ receivingUploads: 2 });
+  expect([open(1), open(2)].every((reply) => reply.ok)).toBe(true);
+  const [third, fourth] = [open(3), open(4)];
+  expect(third).toMatchObject({ ok: false, code: "unavailable", retryAfterMs: expect.any(Number) });
+  expect((third as { retryAfterMs: number }).retryAfterMs).toBeLessThan((fourth as { retryAfterMs: number }).retryAfterMs);
+  for (let index = 0; index < 4; index += 1) expect((await send(1, index)).ok).toBe(true);
+  // One place is free: it is the third's, who asked first, not the fourth's nor a newcomer's.
+  expect(open(5).ok).toBe(false);
+  expect(open(4).ok).toBe(false);
+  expect(open(3).ok).toBe(true);
+  for (let index = 0; index < 4; index += 1) await send(2, index);
+  // Who does not come when its turn is due loses the turn.
+  pass(60_000);
+  expect(open(6).ok).toBe(true);
+});
+
+test("an upload that makes no progress loses its place to those that wait, and resumes where it was; a wrong chunk is no progress", async () => {
+  const { open, send, pass } = scene({ receivingUploads: 1 });
+  open(1);
+  await send(1, 0);
+  pass(UPLOAD_STALLED_MS - 1);
+  expect(await send(1, 3)).toMatchObject({ ok: false, code: "bad-chunk" });
+  expect(open(2).ok).toBe(false);
+  pass(1);
+  expect(open(2).ok).toBe(true);
+  expect(await send(1, 1)).toMatchObject({ ok: false, code: "unavailable" });
+  for (let index = 0; index < 4; index += 1) await send(2, index);
+  expect(open(1)).toEqual(ok({ nextChunk: 1 }));
+  expect((await send(1, 1)).ok).toBe(true);
+});
+
+test("one address does not take every place, and who waits for its own address keeps nobody else waiting", () => {
+  const { open } = scene({ receivingUploads: 3, receivingPerAddress: 2 });
+  expect([open(1, {}, "one"), open(2, {}, "one"), open(3, {}, "one")].map((reply) => reply.ok)).toEqual([true, true, false]);
+  expect(open(4, {}, "another").ok).toBe(true);
+});
+
+test("keys that open uploads and send nothing reserve no more than a window each place, and nothing once they left", () => {
+  const { open, uploads } = scene({ spoolBytes: 100 * MB, receivingUploads: 8 });
+  for (let who = 0; who < 600; who += 1) {
+    open(who, { sizeBytes: 4 * MB });
+    expect(uploads.reservedBytes).toBeLessThanOrEqual(8 * MB);
+    uploads.end("a-run", `0.${who}`, 1, who % 2 === 0 ? "left" : "expired");
+  }
+  expect(uploads.reservedBytes).toBe(0);
+  expect(open(1_000, { sizeBytes: 4 * MB }).ok).toBe(true);
+});
+
+test("what has come of a late answer stays; it goes with the run's stop, and at a pause where nobody sends it", async () => {
+  const { open, send, uploads, spool } = scene();
+  for (const who of [1, 2]) {
+    open(who);
+    await send(who, 0);
+  }
+  uploads.end("a-run", "0.1", 1, "left");
+  uploads.end("a-run", "0.2", 1, "expired");
+  expect(uploads.reservedBytes).toBe(CHUNK_BYTES + MB);
+  uploads.endRun("a-run", false);
+  expect(uploads.reservedBytes).toBe(MB);
+  expect((await send(2, 1)).ok).toBe(true);
+  uploads.endRun("a-run", true);
+  expect(uploads.reservedBytes).toBe(0);
+  await uploads.idle();
+  expect(spool.names()).toEqual([]);
+});
+
+test("a full spool makes room by what has least and is at rest; its sender hears that it may send again", async () => {
+  const { open, send, uploads } = scene({ spoolBytes: 2 * MB });
+  for (const [who, chunks] of [
+    [1, 1],
+    [2, 3],
+  ] as const) {
+    open(who);
+    for (let index = 0; index < chunks; index += 1) await send(who, index);
+    uploads.end("a-run", `0.${who}`, 1, "left");
+  }
+  expect(uploads.reservedBytes).toBe(MB);
+  open(3);
+  await send(3, 0);
+  expect(open(4).ok).toBe(true);
+  expect(await send(1, 1)).toMatchObject({ ok: false, code: "spool-full" });
+  // Only the two that send are left, and neither has less than a newcomer.
+  expect(open(5)).toMatchObject({ ok: false, code: "spool-full" });
+  expect(uploads.reservedBytes).toBeLessThanOrEqual(2 * MB);
+});
+
+test("a key has no more unfinished uploads than open assignments", async () => {
+  const { header, uploads, pass } = scene();
+  for (let lease = 0; lease < 5; lease += 1) {
+    pass(1);
+    expect(uploads.open(header(lease, { volunteer: "one" }), "signature", "address").ok).toBe(true);
+  }
+  expect(uploads.sizes.uploads).toBe(MAX_OPEN_ASSIGNMENTS);
+});
+
+test("settled uploads leave a bounded number of verdicts, and a sweep looks only at those under way", async () => {
+  const { open, send, uploads, pass, spool } = scene();
+  for (let who = 0; who < KEPT_VERDICTS + 50; who += 1) {
+    open(who, { sizeBytes: CHUNK_BYTES });
+    expect((await send(who, 0)).ok).toBe(true);
+  }
+  await uploads.idle();
+  expect(uploads.sizes).toEqual({ uploads: 0, verdicts: KEPT_VERDICTS });
+  expect(uploads.reservedBytes).toBe(0);
+  expect(spool.names()).toEqual([]);
+  // The acknowledgement was lost: the last chunk again gives the verdict again.
+  expect(await send(KEPT_VERDICTS + 49, 0)).toEqual(ok({ kind: "admitted", version: 1 }));
+  open(9_999);
+  pass(UPLOAD_IDLE_MS - 1);
+  await send(9_999, 7);
+  pass(2);
+  uploads.sweep();
+  expect(uploads.sizes.uploads).toBe(0);
+});
+
+test("a blocked volunteer's upload under way answers that it is blocked", async () => {
+  const { open, send, uploads } = scene();
+  open(1);
+  await send(1, 0);
+  const underWay = send(1, 1);
+  uploads.end("a-run", "0.1", 1, "blocked");
+  expect(await underWay).toMatchObject({ ok: false, code: "blocked" });
+  expect(await send(1, 2)).toMatchObject({ ok: false, code: "blocked" });
+});
