@@ -35,6 +35,7 @@ export interface RunSummary {
   /** Thinned held-out loss, or accuracy where the model classifies, oldest first: the small line of the list. */
   readonly spark: readonly number[];
   readonly volunteersNow: number;
+  /** Whoever settled a lease, and whoever else is here now. */
   readonly volunteersEver: number;
   readonly newestCheckpoint: CheckpointView | null;
 }
@@ -55,7 +56,7 @@ export interface EvaluationPoint {
   readonly accuracy: number | null;
 }
 
-/** A row of the cloth: one version, who wove how much of it, in canonical order. `volunteer` indexes `RunDetail.volunteers`. */
+/** A row of the cloth: one version, who wove how much of it, in canonical order. `volunteer` indexes `RunDetail.volunteers`; a number behind its end stands for people who have no place there. */
 export interface ClothRow {
   readonly version: number;
   readonly shares: readonly { readonly volunteer: number; readonly samples: number }[];
@@ -132,6 +133,7 @@ export interface RunDetail extends RunSummary {
   readonly versionPoints: readonly VersionPoint[];
   readonly evaluations: readonly EvaluationPoint[];
   readonly cloth: readonly ClothRow[];
+  /** At most some hundreds: who is here, and the largest contributors. */
   readonly volunteers: readonly VolunteerView[];
   readonly rejections: readonly RejectionView[];
   readonly rejectedByCode: Readonly<Record<string, number>>;

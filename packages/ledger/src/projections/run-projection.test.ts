@@ -1,4 +1,4 @@
-import { type LedgerEvent, type LedgerRecord, shortKey } from "@weft/protocol";
+import { f32ToHex, type LedgerEvent, type LedgerRecord, shortKey } from "@weft/protocol";
 import { describe, expect, it } from "vitest";
 import { ada, bob, coordinator, manifest, spec, story } from "../../test/story.ts";
 import { canonicalBytes } from "../canonical.ts";
@@ -134,14 +134,40 @@ describe("a run's projection", () => {
     expect(settled).toBe(18_000);
   });
 
-  it("forgets strangers who joined, did nothing and left, but counts them", () => {
-    const key = (n: number): string => n.toString(16).padStart(64, "0");
-    const strangers = Array.from({ length: 50 }, (_, n): LedgerEvent[] => [
-      { type: "volunteer-joined", volunteer: key(n), name: null, device: { backend: "cpu", description: "", software: false } },
-      { type: "volunteer-left", volunteer: key(n), reason: "goodbye" },
-    ]).flat();
-    const detail = projectionOf([...story(1), ...strangers]).detail(live);
-    expect([detail.volunteers.length, detail.volunteersEver]).toEqual([2, 52]);
+  const key = (n: number): string => n.toString(16).padStart(64, "0");
+  const stranger = (n: number): LedgerEvent[] => [
+    { type: "volunteer-joined", volunteer: key(n), name: null, device: { backend: "cpu", description: "", software: false } },
+  ];
+  const left = (n: number): LedgerEvent => ({ type: "volunteer-left", volunteer: key(n), reason: "goodbye" });
+
+  it("forgets strangers when they leave, whatever was refused or expired of theirs, and counts what was refused", () => {
+    const one = (n: number): LedgerEvent[] => {
+      const lease = { lease: "1.0", attempt: n + 1, volunteer: key(n) } as const;
+      return [
+        ...stranger(n),
+        { type: "lease-assigned", ...lease, start: 16, samples: 8, deadlineAtMs: 10_000 },
+        { type: "contribution-refused", volunteer: key(n), lease: "1.0", code: "not-finite", detail: "NaN" },
+        { type: "assignment-ended", ...lease, reason: "expired" },
+        left(n),
+        // What comes too late does not bring the key back.
+        { type: "contribution-refused", volunteer: key(n), lease: "1.0", code: "lease-expired", detail: "late" },
+      ];
+    };
+    const opened: LedgerEvent = { type: "round-opened", base: 1, start: 16, samples: 16, learningRate: f32ToHex(0.1) };
+    const crowd = Array.from({ length: 4_000 }, (_, n) => one(n)).flat();
+    const detail = projectionOf([...story(1), opened, ...crowd]).detail(live);
+    expect([detail.volunteers.length, detail.volunteersNow, detail.volunteersEver]).toEqual([2, 2, 2]);
+    expect(detail.rejectedByCode).toEqual({ "not-finite": 4_000, "lease-expired": 4_000 });
+    const { volunteers, volunteersEver } = projectionOf([...story(1), ...stranger(7)]).detail(live);
+    expect([volunteers.length, volunteersEver]).toEqual([3, 3]);
+  });
+
+  it("keeps whom an admin blocked in the list until the block is lifted", () => {
+    const by = "admin";
+    const blocked: LedgerEvent[] = [...story(1), ...stranger(7), { type: "volunteer-blocked", volunteer: key(7), by }, left(7)];
+    expect(projectionOf(blocked).detail(live).volunteers[2]).toMatchObject({ volunteer: key(7), blocked: true, present: false });
+    const lifted: LedgerEvent = { type: "volunteer-unblocked", volunteer: key(7), by };
+    expect(projectionOf([...blocked, lifted]).detail(live).volunteers.length).toBe(2);
   });
 
   it("follows pause, resume, block, stop and finish", () => {

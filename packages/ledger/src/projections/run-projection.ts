@@ -1,5 +1,6 @@
 // Everything that pages show of a run, folded from its ledger record by record. The coordinator lays the present moment over it when
-// it is read. Bounded in memory but for one small entry per contributor and per checkpoint; counts are exact.
+// it is read. Bounded in memory, and in what a page is sent, but for one small entry per contributor (memory only) and per checkpoint;
+// counts are exact.
 import {
   type BlobRef,
   type CheckpointView,
@@ -21,13 +22,15 @@ import {
 import { canonicalBytes } from "../canonical.ts";
 import { sha256 } from "../hash.ts";
 import type { LiveOverlay } from "./live.ts";
+import { MAX_CLOTH_ROWS } from "./places.ts";
 import { createRoundFold } from "./round-fold.ts";
 import { sentenceOf } from "./sentences.ts";
 import { createRecent, createThinned, spread } from "./series.ts";
-import { createVolunteerFold } from "./volunteer-fold.ts";
+import { type Contributor, createVolunteerFold } from "./volunteer-fold.ts";
 
 const MAX_POINTS = 2_000;
-const MAX_CLOTH_ROWS = 400;
+/** Curves of the held-out loss are as wide as a page at most. */
+const MAX_EVALUATIONS = 1_000;
 const MAX_REJECTIONS = 200;
 const MAX_LOG_LINES = 200;
 /** Points of the small line in a list of runs. */
@@ -38,13 +41,15 @@ export interface RunProjection {
   apply(record: LedgerRecord): void;
   summary(live: LiveOverlay): RunSummary;
   detail(live: LiveOverlay): RunDetail;
+  /** Everybody who settled a lease, in the order in which they first did; `detail` lists at most MAX_LISTED volunteers. */
+  contributors(): Contributor[];
 }
 
 export function createRunProjection(): RunProjection {
   const volunteers = createVolunteerFold();
   const rounds = createRoundFold();
   const points = createThinned<VersionPoint>(MAX_POINTS);
-  const evaluations = createThinned<EvaluationPoint>(MAX_POINTS);
+  const evaluations = createThinned<EvaluationPoint>(MAX_EVALUATIONS);
   const cloth = createRecent<ClothRow>(MAX_CLOTH_ROWS);
   const rejections = createRecent<RejectionView>(MAX_REJECTIONS);
   const log = createRecent<LogLine>(MAX_LOG_LINES);
@@ -176,7 +181,7 @@ export function createRunProjection(): RunProjection {
       accuracy: evaluation?.accuracy ?? null,
       spark: sparkOf(spec, evaluations.items()),
       volunteersNow: volunteers.presentCount(live),
-      volunteersEver: volunteers.everCount(),
+      volunteersEver: volunteers.everCount(live),
       newestCheckpoint: checkpoints.at(-1) ?? null,
     };
   };
@@ -193,6 +198,7 @@ export function createRunProjection(): RunProjection {
       head = { seq, hash };
     },
     summary,
+    contributors: volunteers.contributors,
     detail(live) {
       const { spec, dataset, specBlob, coordinator } = theRun();
       const batch = spec.training.samplesPerVersion;
@@ -229,12 +235,11 @@ export function specBlobOf(spec: RunSpec): BlobRef {
 }
 
 /** Neighbouring contributions of one volunteer are one stretch of the cloth. */
-function sharesOf(event: EventOf<"version-published">, indexOf: (volunteer: string) => number | null): ClothRow["shares"] {
+function sharesOf(event: EventOf<"version-published">, indexOf: (volunteer: string) => number): ClothRow["shares"] {
   const shares: { volunteer: number; samples: number }[] = [];
   for (const { volunteer, samples } of event.contributions) {
     const index = indexOf(volunteer);
     const last = shares.at(-1);
-    if (index === null) continue;
     if (last?.volunteer === index) last.samples += samples;
     else shares.push({ volunteer: index, samples });
   }
