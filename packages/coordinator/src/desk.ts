@@ -19,7 +19,7 @@ import {
   refuse,
   type Signature,
 } from "@weft/protocol";
-import { checkContribution, findAssignment } from "@weft/training";
+import { CONTENT_FAULTS, checkContribution, findAssignment } from "@weft/training";
 import type { CoordinatorOptions } from "./api.ts";
 import type { Counters } from "./counters.ts";
 import { PATIENCE_MS } from "./limits.ts";
@@ -43,6 +43,7 @@ const ASK_AGAIN_MS = 5_000;
 export class Desk implements UploadSink {
   readonly uploads: Uploads;
   readonly #options: DeskOptions;
+  readonly #leaseTurns = new Map<string, Promise<void>>();
 
   constructor(options: DeskOptions) {
     this.#options = options;
@@ -53,7 +54,23 @@ export class Desk implements UploadSink {
    * The chosen run while it runs; else the run in which it holds a lease; else the first running one, in order of creation, that has
    * work. A run whose next round is about to open is waited for: hopping to another for a moment would cost both.
    */
-  async lease(member: Member, request: LeaseRequest): Promise<Result<LeaseReply>> {
+  lease(member: Member, request: LeaseRequest): Promise<Result<LeaseReply>> {
+    const { volunteer } = member;
+    // One after another for one key: what it holds is counted across runs, and each run is asked in its own turn.
+    const turn = this.#leaseTurns.get(volunteer) ?? Promise.resolve();
+    const reply = turn.then(() => this.#leaseNow(member, request));
+    const done = reply.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#leaseTurns.set(volunteer, done);
+    void done.then(() => {
+      if (this.#leaseTurns.get(volunteer) === done) this.#leaseTurns.delete(volunteer);
+    });
+    return reply;
+  }
+
+  async #leaseNow(member: Member, request: LeaseRequest): Promise<Result<LeaseReply>> {
     if (this.#options.isClosing()) return refuse("unavailable", "the coordinator is stopping", 3_000);
     const { volunteer } = member;
     const runs = [...this.#options.runs.values()];
@@ -213,13 +230,7 @@ function isHolder(run: Run, { lease, attempt, volunteer }: ContributionHeader): 
 }
 
 /** Codes that say something of the answer itself: the run is told, which ends the assignment and gives the lease to others. */
-const FAULTS_OF_CONTENT: ReadonlySet<ErrorCode> = new Set([
-  "wrong-codec",
-  "wrong-sample-count",
-  "wrong-length",
-  "not-finite",
-  "bad-signature",
-]);
+const FAULTS_OF_CONTENT: ReadonlySet<ErrorCode> = new Set([...CONTENT_FAULTS, "wrong-length", "bad-signature"]);
 
 /** Everything about a header that can be refused before a byte is sent; whether the lease is still wanted is asked again at the end. */
 function checkHeader(run: Run, header: ContributionHeader): Refusal | null {

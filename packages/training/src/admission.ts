@@ -2,6 +2,7 @@
 // checked by the shell before. Knows nothing of uploads.
 import {
   type ContributionHeader,
+  type ErrorCode,
   f32FromHex,
   f32ToHex,
   type LedgerEvent,
@@ -67,7 +68,7 @@ function checkContent(state: ReadonlyRun, lease: ReadonlyLease, header: Contribu
 }
 
 /** Refusals that say something about the answer itself: its assignment is over, so that the lease can be given to another. */
-const CONTENT_FAULTS: ReadonlySet<string> = new Set(["stale", "wrong-codec", "wrong-sample-count", "not-finite"]);
+export const CONTENT_FAULTS: ReadonlySet<ErrorCode> = new Set(["stale", "wrong-codec", "wrong-sample-count", "not-finite"]);
 
 export function decideContribution(state: ReadonlyRun, header: ContributionHeader, signature: Signature, norm: number): Decision {
   const refusal = Number.isFinite(norm)

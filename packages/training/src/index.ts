@@ -1,4 +1,4 @@
-export { checkContribution } from "./admission.ts";
+export { CONTENT_FAULTS, checkContribution } from "./admission.ts";
 export { newcomersShare } from "./caps.ts";
 export * from "./close-round.ts";
 export { closeRoundOf } from "./closing.ts";
