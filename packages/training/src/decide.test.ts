@@ -16,7 +16,7 @@ import {
   typesOf,
   verdictOf,
 } from "../test/desk.ts";
-import { evolve, foldRun, ImpossibleEvent, initialState } from "./evolve.ts";
+import { evolve, foldRun, ImpossibleEvent } from "./evolve.ts";
 import { whyWaiting } from "./reasons.ts";
 import { openAssignmentsOf, roundLeases } from "./state.ts";
 import { RESTART_GRACE_MS } from "./tick.ts";
@@ -294,30 +294,19 @@ describe("the state", () => {
     expect(verdictOf(desk.answer(given))).toBe("admitted");
   });
 
-  it("folds 100,000 events in a moment", () => {
+  it("folds a ledger of 6,000 records to the live state", () => {
     const desk = openDesk([1, 2], specOf({ versions: 1_000_000, samplesPerVersion: 8 }));
     while (desk.records.length < 6_000) {
       const given = [desk.take(1), desk.take(2)];
       for (const assignment of given) desk.answer(assignment);
       desk.close();
     }
-    const created = desk.records[0]?.event;
-    if (created?.type !== "run-created") throw new Error("the first record is not run-created");
-    const startMs = performance.now();
-    let folded = 0;
-    while (folded < 100_000) {
-      const state = initialState(created, desk.records[0]?.atMs ?? 0);
-      for (const { event, atMs } of desk.records.slice(1)) evolve(state, event, atMs);
-      folded += desk.records.length;
-      if (folded >= 100_000) expect(state).toEqual(desk.state);
-    }
-    expect(performance.now() - startMs).toBeLessThan(5_000);
+    expect(foldRun(desk.records)).toEqual(desk.state);
   });
 
-  it("decides and folds 10,000 inputs of 1,000 volunteers in a moment", () => {
+  it("serves 1,000 volunteers for 10,000 inputs", () => {
     const volunteers = Array.from({ length: 1_000 }, (_, index) => index + 1);
     const desk = openDesk(volunteers, specOf({ versions: 1_000, samplesPerVersion: 4_000 }));
-    const startMs = performance.now();
     let inputs = 0;
     while (inputs < 10_000) {
       const given = volunteers.flatMap((volunteer) => desk.ask(volunteer, 2) ?? []);
@@ -327,6 +316,5 @@ describe("the state", () => {
       inputs += volunteers.length + given.length + 1;
     }
     expect(desk.state.version).toBeGreaterThanOrEqual(4);
-    expect(performance.now() - startMs).toBeLessThan(5_000);
   });
 });
