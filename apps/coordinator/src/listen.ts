@@ -6,6 +6,15 @@ import { createSecureContext } from "node:tls";
 import type { Settings } from "./config.ts";
 import { messageOf, StartError, systemCode } from "./start-error.ts";
 
+export interface TimeLimits {
+  readonly headersMs: number;
+  /** The whole request, its body included. */
+  readonly requestMs: number;
+  readonly checkEveryMs: number;
+}
+/** A request is a few hundred bytes of headers and at most MAX_JSON_BODY_BYTES: seconds even on a poor line. Answers may take longer. */
+const TIME_LIMITS: TimeLimits = { headersMs: 10_000, requestMs: 20_000, checkEveryMs: 2_000 };
+
 async function readTls({ cert, key }: { readonly cert: string; readonly key: string }) {
   const read = (file: string): Promise<Buffer> =>
     readFile(file).catch((error: unknown) => {
@@ -23,15 +32,23 @@ async function readTls({ cert, key }: { readonly cert: string; readonly key: str
 }
 
 /** A server that answers nothing yet. */
-export async function makeServer(settings: Pick<Settings, "tls">, listener: RequestListener): Promise<Server> {
-  const server = settings.tls === null ? createServer(listener) : createSecureServer(await readTls(settings.tls), listener);
+export async function makeServer(settings: Pick<Settings, "tls">, listener: RequestListener, limits = TIME_LIMITS): Promise<Server> {
+  const options = { headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkEveryMs };
+  const server =
+    settings.tls === null
+      ? createServer(options, listener)
+      : createSecureServer({ ...options, ...(await readTls(settings.tls)) }, listener);
   // What is not HTTP at all, or has headers too large: the refusal's shape all the same.
   server.on("clientError", (error, socket) => {
     if (!socket.writable) return;
-    const status = systemCode(error) === "HPE_HEADER_OVERFLOW" ? 431 : 400;
-    const body = JSON.stringify({ ok: false, code: "bad-message", message: "This is no HTTP request that can be read." });
+    const isLate = systemCode(error) === "ERR_HTTP_REQUEST_TIMEOUT";
+    const status = isLate ? 408 : systemCode(error) === "HPE_HEADER_OVERFLOW" ? 431 : 400;
+    const message = isLate ? "The request took too long to arrive." : "This is no HTTP request that can be read.";
+    const body = JSON.stringify({ ok: false, code: "bad-message", message });
     socket.end(
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+      // The other side may never close its half.
+      () => socket.destroy(),
     );
   });
   return server as Server;

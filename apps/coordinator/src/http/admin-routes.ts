@@ -7,6 +7,7 @@ import type { Accounts, SessionCookies } from "../accounts/accounts.ts";
 import type { AttemptLimit } from "../accounts/limits.ts";
 import type { Gate } from "../accounts/who.ts";
 import { answer, NO_STORE, stop } from "./answers.ts";
+import { readJson } from "./body.ts";
 
 const text = (maximum: number) => z.string().check(z.minLength(1), z.maxLength(maximum));
 const Exchange = z.strictObject({ token: text(200) });
@@ -19,18 +20,6 @@ export interface AdminRoutesContext {
   readonly gate: Gate;
   readonly attempts: AttemptLimit;
   readonly addressOf: (context: Context) => string;
-}
-
-/** The JSON body; its size is bounded before this. */
-export async function readJson(context: Context): Promise<unknown> {
-  if (!/^application\/json\s*(?:;|$)/i.test(context.req.header("content-type") ?? ""))
-    stop("bad-message", 'The body must be JSON, with "content-type: application/json".');
-  const body = await context.req.text();
-  try {
-    return JSON.parse(body);
-  } catch {
-    return stop("bad-message", "The body is not JSON.");
-  }
 }
 
 async function readBody<T>(context: Context, schema: { safeParse(value: unknown): { success: boolean; data?: T } }): Promise<T> {
