@@ -27,6 +27,18 @@ const command = (body: string, headers: Record<string, string> = {}): RawRequest
   body,
 });
 
+/** Writes bytes and gives all that comes back until the connection ends. */
+const talk = (bytes: string): Promise<string> =>
+  new Promise((resolve) => {
+    const socket = connect(coordinator.started.port, "127.0.0.1", () => socket.write(bytes));
+    let text = "";
+    socket.on("data", (chunk) => {
+      text += chunk.toString();
+    });
+    socket.on("error", () => undefined);
+    socket.on("close", () => resolve(text));
+  });
+
 describe("unknown and malformed names", () => {
   const cases: readonly (readonly [string, ErrorCode])[] = [
     ["/nothing", "not-found"],
@@ -156,6 +168,29 @@ describe("bodies", () => {
     const answer = await coordinator.raw(command("x".repeat(4 * MAX_JSON_BODY_BYTES), { "transfer-encoding": "chunked" }));
     expect([answer.status, answer.json.code]).toEqual([413, "too-large"]);
   });
+  it.each(["/api/admin/command", "/api/admin/exchange", "/api/admin/sign-in"])("a POST of %s without any body is refused", async (path) => {
+    const head = `POST ${path} HTTP/1.1\r\nhost: localhost:${coordinator.started.port}\r\nconnection: close\r\n`;
+    const key = `authorization: Bearer ${coordinator.adminKey}\r\ncontent-type: application/json\r\n`;
+    const answer = await talk(`${head}${key}\r\n`);
+    expect(answer).toMatch(/^HTTP\/1.1 400 /);
+    expect(answer).toMatch(/"code":"bad-message"/);
+  });
+  it("a chunked body is read as any other", async () => {
+    const answer = await coordinator.raw(command('{"type":"pause-run","run":"none"}', { "transfer-encoding": "chunked" }));
+    expect([answer.status, answer.json.code]).toEqual([404, "unknown-run"]);
+  });
+  it("a body whose sender goes away does no harm", async () => {
+    const head = `POST /api/admin/command HTTP/1.1\r\nhost: localhost:${coordinator.started.port}\r\ncontent-length: 100\r\n`;
+    await new Promise<void>((resolve) => {
+      const socket = connect(coordinator.started.port, "127.0.0.1", () =>
+        socket.write(`${head}authorization: Bearer ${coordinator.adminKey}\r\ncontent-type: application/json\r\n\r\n{`, () => {
+          setTimeout(() => socket.destroy(), 100);
+        }),
+      );
+      socket.on("close", () => resolve());
+    });
+    expect((await coordinator.raw({ path: "/api/health" })).status).toBe(200);
+  });
   it.each(["Bearer", "Bearer ", `Bearer ${"0".repeat(64)}`, "Basic YTpi", `Bearer ${"a".repeat(100_00)}`])(
     "the key %j is refused",
     async (authorization) => {
@@ -251,16 +286,6 @@ describe("answers", () => {
 });
 
 describe("what is not HTTP", () => {
-  const talk = (bytes: string): Promise<string> =>
-    new Promise((resolve) => {
-      const socket = connect(coordinator.started.port, "127.0.0.1", () => socket.write(bytes));
-      let text = "";
-      socket.on("data", (chunk) => {
-        text += chunk.toString();
-      });
-      socket.on("error", () => undefined);
-      socket.on("close", () => resolve(text));
-    });
   it.each([
     ["noise", "\u0000\u0001\u0002 hello\r\n\r\n", "400"],
     ["a header beyond the limit", `GET / HTTP/1.1\r\nhost: localhost\r\nx: ${"x".repeat(40_000)}\r\n\r\n`, "431"],

@@ -171,6 +171,12 @@ describe("a start and a stop", () => {
     await writeFile(join(webRoot, "assets", "index-abc.js.br"), "br");
     const running = await startTestCoordinator({ webRoot });
     cleanUp.push(() => running.end());
+    const unknown = await running.raw({ path: "/runs/none" });
+    expect([unknown.status, unknown.headers["content-type"]]).toEqual([404, "text/html; charset=utf-8"]);
+    expect(unknown.text).toMatch(/<title>Weft/);
+    const etag = String(unknown.headers.etag);
+    expect((await running.raw({ path: "/runs/none", headers: { "if-none-match": etag } })).status).toBe(404);
+    expect((await running.started.coordinator.createRun(digitsRun(), "test")).ok).toBe(true);
     for (const path of ["/", "/admin", "/runs", "/runs/digits"]) {
       const page = await running.raw({ path });
       expect([path, page.status, page.headers["content-type"], page.headers["cache-control"]]).toEqual([

@@ -1,13 +1,13 @@
 // The HTTP application: which path answers to which method, and what stands before and behind every route (Host and Origin, headers, body limits, errors).
 import type { HttpBindings } from "@hono/node-server";
 import type { CoordinatorApi } from "@weft/coordinator";
-import { ERROR_CODES, MAX_JSON_BODY_BYTES, ok, PROTOCOL_VERSION } from "@weft/protocol";
+import { ERROR_CODES, ok, PROTOCOL_VERSION } from "@weft/protocol";
 import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import type { Logger } from "pino";
 import type { Metrics } from "../metrics.ts";
 import { type AdminRoutesContext, adminRoutes } from "./admin-routes.ts";
 import { answer, NO_STORE, Refused, refusalOf, stop } from "./answers.ts";
+import { limitRequests, MAX_API_REQUESTS_A_MINUTE, MAX_COSTLY_REQUESTS_A_MINUTE } from "./cost-limits.ts";
 import type { OriginPolicy } from "./origins.ts";
 import { type RunRoutesContext, runRoutes } from "./run-routes.ts";
 import { setSecurityHeaders } from "./security-headers.ts";
@@ -26,15 +26,23 @@ export interface AppContext extends RunRoutesContext, Omit<AdminRoutesContext, "
   readonly allowSoftwareGpu: boolean;
 }
 
+/** Answers that cost more than a look into memory; counted apart as well. */
+const COSTLY = /^\/api\/runs\/[^/]+(?:\/(?:ledger|contributions\/[^/]*))?$/;
+
 type Handler = (context: Context) => Response | Promise<Response>;
 /** Paths of the web application's pages; every other path is a file or does not exist. */
 const PAGES = ["/", "/admin", "/runs", "/runs/:run"];
 
 export const addressOf = (context: Context): string => (context.env as HttpBindings).incoming.socket.remoteAddress ?? "unknown";
 
+/** The page of a run that is not there says so itself; the status says it to everyone else. */
 function page(app: AppContext): Handler {
+  const statusOf = (context: Context): 200 | 404 => {
+    const run = context.req.param("run");
+    return run === undefined || app.coordinator.runs().some((known) => known.run === run) ? 200 : 404;
+  };
   return (context) =>
-    (app.site === null ? null : serveFile(context, app.site, "/index.html")) ??
+    (app.site === null ? null : serveFile(context, app.site, "/index.html", statusOf(context))) ??
     stop("not-found", "The web application is not built here. Run npm start, or npm run dev and open its address.");
 }
 
@@ -58,6 +66,14 @@ export function makeApp(app: AppContext): Hono {
     // Browsers name their page's origin on every such request; who names none must hold a key instead of a cookie.
     const foreign = origin === null ? context.req.header("authorization") === undefined : !origins.originAllowed(origin, host);
     if (foreign) stop("bad-origin", "This request must come from the coordinator's own pages.");
+    return next();
+  });
+  const countRequest = limitRequests(MAX_API_REQUESTS_A_MINUTE);
+  const countCostly = limitRequests(MAX_COSTLY_REQUESTS_A_MINUTE);
+  hono.use("/api/*", async (context, next) => {
+    const address = addressOf(context);
+    await countRequest(address);
+    if (COSTLY.test(context.req.path)) await countCostly(address);
     return next();
   });
   const gets: Readonly<Record<string, Handler>> = {
@@ -94,10 +110,6 @@ export function makeApp(app: AppContext): Hono {
     "/api/admin/sign-out": admin.signOut,
     "/api/admin/command": admin.command,
   };
-  const bounded = bodyLimit({
-    maxSize: MAX_JSON_BODY_BYTES,
-    onError: () => stop("too-large", `A body has at most ${MAX_JSON_BODY_BYTES} bytes.`),
-  });
   const only = (path: string, allow: string): void => {
     hono.all(path, () => {
       throw new Refused({ ok: false, code: "method-not-allowed", message: `Only ${allow} is answered here.` }, { allow });
@@ -108,7 +120,7 @@ export function makeApp(app: AppContext): Hono {
     only(path, "GET, HEAD");
   }
   for (const [path, handler] of Object.entries(posts)) {
-    hono.post(path, bounded, handler);
+    hono.post(path, handler);
     only(path, "POST");
   }
 
@@ -122,7 +134,8 @@ export function makeApp(app: AppContext): Hono {
   hono.onError((error, context) => {
     const refusal = refusalOf(error);
     metrics.refused(refusal.code);
-    if (ERROR_CODES[refusal.code].status >= 500) {
+    // A refusal on purpose, such as "come again", is no failure.
+    if (ERROR_CODES[refusal.code].status >= 500 && !(error instanceof Refused)) {
       metrics.error("http");
       log.error({ err: error, path: context.req.path }, "request failed");
     }

@@ -1,4 +1,5 @@
 // Reading over HTTP: runs, ledgers, specifications, checkpoints, contributions, data sets, blobs. Changes nothing. Paths stand in app.ts.
+import type { HttpBindings } from "@hono/node-server";
 import type { CoordinatorApi } from "@weft/coordinator";
 import { type CheckpointView, ok, type RunDetail } from "@weft/protocol";
 import type { Storage } from "@weft/storage";
@@ -6,6 +7,7 @@ import type { Context } from "hono";
 import type { DatasetShelf } from "../dataset-shelf.ts";
 import { answer, NO_STORE, stop } from "./answers.ts";
 import { serveBytes, sizeOrStop } from "./bytes.ts";
+import { MAX_CONTRIBUTION_READS, MAX_LEDGER_READS, places, sendLimitMs } from "./cost-limits.ts";
 import type { RunsOfBlobs } from "./runs-of-blobs.ts";
 
 /** Records of one ledger answer unless asked otherwise, and at most. */
@@ -33,6 +35,8 @@ function queryNumber(context: Context, name: string, fallback: number, low: numb
 
 export function runRoutes(shell: RunRoutesContext) {
   const { coordinator, storage, datasets, blobs } = shell;
+  const ledgerPlace = places(MAX_LEDGER_READS);
+  const contributionPlace = places(MAX_CONTRIBUTION_READS);
   const checkpointOrStop = (detail: RunDetail, wanted: string): CheckpointView => {
     const found = wanted === "latest" ? detail.newestCheckpoint : detail.checkpoints.find(({ version }) => String(version) === wanted);
     return found ?? stop("unknown-version", `Run "${detail.run}" has no checkpoint "${wanted.slice(0, 20)}".`);
@@ -45,8 +49,12 @@ export function runRoutes(shell: RunRoutesContext) {
       const { run, ledger } = detailOrStop(shell, param(context, "run"));
       const from = queryNumber(context, "from", 0, 0, Number.MAX_SAFE_INTEGER);
       const limit = queryNumber(context, "limit", LEDGER_PAGE, 1, LEDGER_PAGE);
-      const records = (await coordinator.ledger(run, from, limit)) ?? stop("unknown-run", `There is no run "${run}".`);
-      const lines = records.map((record) => `${JSON.stringify(record)}\n`).join("");
+      const release = await ledgerPlace(context.req.raw.signal);
+      const lines = await coordinator
+        .ledger(run, from, limit)
+        .then((records) => records?.map((record) => `${JSON.stringify(record)}\n`).join(""))
+        .finally(release);
+      if (lines === undefined) stop("unknown-run", `There is no run "${run}".`);
       return context.body(lines, 200, { ...NO_STORE, "content-type": "application/x-ndjson", "x-weft-ledger-seq": String(ledger.seq) });
     },
 
@@ -82,10 +90,19 @@ export function runRoutes(shell: RunRoutesContext) {
     async contribution(context: Context) {
       const { run } = detailOrStop(shell, param(context, "run"));
       const sha256 = param(context, "sha256");
-      const bytes = /^[0-9a-f]{64}$/.test(sha256) ? await storage.contributions.get(run, sha256) : null;
+      if (!/^[0-9a-f]{64}$/.test(sha256)) stop("unknown-blob", "This run keeps no contribution of this hash.");
+      const release = await contributionPlace(context.req.raw.signal);
+      const { outgoing } = context.env as HttpBindings;
+      // The bytes are in memory until the last of them has left, so the place is kept as long.
+      outgoing.once("close", release);
+      if (outgoing.destroyed || outgoing.closed) release();
+      const bytes = await storage.contributions.get(run, sha256);
       if (bytes === null) stop("unknown-blob", "This run keeps no contribution of this hash.");
+      const late = setTimeout(() => outgoing.destroy(), sendLimitMs(bytes.length));
+      outgoing.once("close", () => clearTimeout(late));
       coordinator.noteBytesOut(run, bytes.length);
-      return context.body(new Uint8Array(bytes), 200, {
+      // A storage gives bytes of their own buffer.
+      return context.body(bytes as Uint8Array<ArrayBuffer>, 200, {
         "content-type": "application/octet-stream",
         "cache-control": "public, max-age=31536000, immutable",
         etag: `"${sha256}"`,

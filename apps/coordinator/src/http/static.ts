@@ -77,8 +77,8 @@ const accepts = (header: string, encoding: string): boolean =>
     return name.trim().toLowerCase() === encoding && !parameters.some((parameter) => /^\s*q=0(?:\.0*)?\s*$/.test(parameter));
   });
 
-/** The file under this path as an answer; null where there is none. */
-export function serveFile(context: Context, site: StaticSite, path: string): Response | null {
+/** The file under this path as an answer, with this status where it is sent; null where there is none. */
+export function serveFile(context: Context, site: StaticSite, path: string, status: 200 | 404 = 200): Response | null {
   const found = site.get(path);
   if (found === undefined) return null;
   const headers = new Headers({
@@ -87,11 +87,11 @@ export function serveFile(context: Context, site: StaticSite, path: string): Res
     vary: "accept-encoding",
     "cache-control": found.immutable ? "public, max-age=31536000, immutable" : "no-cache",
   });
-  if (context.req.header("if-none-match") === found.etag) return context.newResponse(null, { status: 304, headers });
+  if (status === 200 && context.req.header("if-none-match") === found.etag) return context.newResponse(null, { status: 304, headers });
   const variant = found.encoded.find(({ name }) => accepts(context.req.header("accept-encoding") ?? "", name));
   if (variant !== undefined) headers.set("content-encoding", variant.name);
   const { file, sizeBytes } = variant ?? found;
   headers.set("content-length", String(sizeBytes));
-  if (context.req.method === "HEAD" || sizeBytes === 0) return context.newResponse(null, { status: 200, headers });
-  return context.newResponse(Readable.toWeb(createReadStream(file)) as ReadableStream, { status: 200, headers });
+  if (context.req.method === "HEAD" || sizeBytes === 0) return context.newResponse(null, { status, headers });
+  return context.newResponse(Readable.toWeb(createReadStream(file)) as ReadableStream, { status, headers });
 }
