@@ -9,6 +9,9 @@ import type { AdminCommand, AdminReply, Result } from "@weft/protocol";
 const START_LIMIT_MS = 60_000;
 export const WEFT = new URL("../../../../apps/cli/dist/main.js", import.meta.url).pathname;
 
+/** As `npm start` sets them: glibc gives freed buffers of a megabyte back to the system (scripts/start.mjs). */
+const ALLOCATOR = process.platform === "linux" ? { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "131072" } : {};
+
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
@@ -34,7 +37,7 @@ export async function serve(): Promise<Served> {
   const data = await mkdtemp(join(tmpdir(), "weft-bench-"));
   const url = `http://localhost:${port}`;
   const child: ChildProcess = spawn(process.execPath, [WEFT, "serve", "--port", String(port), "--data", data, "--volunteers", "0"], {
-    env: { ...process.env, WEFT_ALLOW_SOFTWARE_GPU: "1" },
+    env: { ...ALLOCATOR, ...process.env, WEFT_ALLOW_SOFTWARE_GPU: "1" },
     stdio: ["ignore", "ignore", "inherit"],
   });
   // A bench that is ended from outside leaves nobody behind.
