@@ -15,7 +15,7 @@ import {
 import type { CoordinatorApi, CoordinatorLimits, CoordinatorOptions, VolunteerPort, VolunteerSession } from "./api.ts";
 import { Counters } from "./counters.ts";
 import { firstEvent, prepareRun, runIdOf } from "./create-run.ts";
-import { Desk } from "./desk.ts";
+import { BLOCKED, Desk } from "./desk.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import type { Member } from "./member.ts";
 import { parseMessage } from "./parse.ts";
@@ -60,7 +60,7 @@ export class Coordinator implements CoordinatorApi {
       log: (line) => this.#log(line),
       recorded: (run, { event }) => {
         if (event.type === "assignment-ended") this.#desk.uploads.end(run, event.lease, event.attempt, event.reason);
-        if (event.type === "version-published") this.#desk.uploads.endRound(run, event.version);
+        if (event.type === "version-published") this.#desk.endRound(run, event.version);
         if (event.type === "run-paused") this.#desk.uploads.endRun(run, false);
         if (event.type === "run-stopped" || event.type === "run-finished") this.#desk.uploads.endRun(run, true);
         for (const listener of this.#listeners) listener(run);
@@ -70,7 +70,8 @@ export class Coordinator implements CoordinatorApi {
       },
       isConnected: (volunteer) => this.#sessions.of(volunteer) !== undefined,
       announce: (run, version) => {
-        for (const { session } of this.#sessions.members()) session.port.send("work", { run, version });
+        const nowMs = options.clock.now();
+        for (const { session } of this.#sessions.members()) session.notices.add({ run, version }, nowMs);
       },
     };
   }
@@ -238,7 +239,7 @@ export class Coordinator implements CoordinatorApi {
       changed ||= submitted.events.length > 0;
     }
     if (!changed) return refuse("bad-command", reason);
-    if (kind === "block") this.#sessions.endOf(volunteer);
+    if (kind === "block") this.#sessions.endOf(volunteer, BLOCKED);
     return ok(null);
   }
 

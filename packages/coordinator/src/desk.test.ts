@@ -13,8 +13,8 @@ test("twelve requests at once over six runs give two leases", async () => {
   expect(replies.filter((reply) => reply.ok && reply.value.kind === "lease")).toHaveLength(MAX_OPEN_ASSIGNMENTS);
   expect(replies.filter((reply) => !reply.ok && reply.code === "too-many-assignments")).toHaveLength(12 - MAX_OPEN_ASSIGNMENTS);
   for (let left = 0; left < MAX_OPEN_ASSIGNMENTS; left += 1) {
-    const held = (await eve.connect(kit.coordinator).hello()) as { value: { open: { run: string; lease: string; attempt: number }[] } };
-    const [{ run, lease, attempt } = { run: "", lease: "", attempt: 0 }] = held.value.open;
+    const [held] = unwrap(await eve.connect(kit.coordinator).hello()).open;
+    const { run, lease, attempt } = held ?? {};
     unwrap(await eve.say("release", { run, lease, attempt }));
   }
   expect(unwrap(await eve.requestLease(null, 2)).kind).toBe("lease");
@@ -31,4 +31,32 @@ test("an answer on other weights than the lease's ends the assignment before a b
     { type: "assignment-ended", reason: "refused" },
     { type: "contribution-refused", code: "stale" },
   ]);
+});
+
+test("three uploads with other bytes than were signed for end the assignment, and more of the kind leave no record", async () => {
+  const kit = await TestCoordinator.start();
+  const run = await kit.createRun();
+  const eve = new ScriptedVolunteer(666);
+  await eve.join(kit.coordinator);
+  const lease = await eve.lease(null, 2);
+  const codes: string[] = [];
+  for (let time = 0; time < 12; time += 1) {
+    const reply = await eve.upload(eve.contribution(lease, { sha256: time.toString(16).padStart(64, "a") }));
+    codes.push(reply.ok ? "ok" : reply.code);
+  }
+  expect(codes).toEqual(["wrong-hash", "wrong-hash", "bad-payload", ...Array(9).fill("lease-expired")]);
+  const records = await kit.records(run);
+  expect(records.filter(({ event }) => event.type === "contribution-refused")).toHaveLength(3);
+  expect(records.some(({ event }) => event.type === "assignment-ended" && event.reason === "refused")).toBe(true);
+});
+
+test("the same holds after the deadline, where a late answer would still count", async () => {
+  const kit = await TestCoordinator.start();
+  const run = await kit.createRun();
+  const eve = new ScriptedVolunteer(666);
+  await eve.join(kit.coordinator);
+  const lease = await eve.lease(null, 2);
+  await kit.pass(TINY_SPEC.round.deadlineMs + 5_000);
+  for (let time = 0; time < 12; time += 1) await eve.upload(eve.contribution(lease, { sha256: time.toString(16).padStart(64, "a") }));
+  expect((await kit.records(run)).filter(({ event }) => event.type === "contribution-refused")).toHaveLength(3);
 });

@@ -8,6 +8,7 @@ import {
   type ContributionHeader,
   type ContributionOpen,
   type ContributionOpened,
+  ERROR_CODES,
   type ErrorCode,
   type LeaseReply,
   type LeaseRequest,
@@ -22,7 +23,7 @@ import {
 import { CONTENT_FAULTS, checkContribution, findAssignment } from "@weft/training";
 import type { CoordinatorOptions } from "./api.ts";
 import type { Counters } from "./counters.ts";
-import { PATIENCE_MS } from "./limits.ts";
+import { MAX_REFUSED_UPLOADS, PATIENCE_MS } from "./limits.ts";
 import type { Member } from "./member.ts";
 import type { Inspection } from "./ports.ts";
 import type { Run } from "./run.ts";
@@ -44,6 +45,8 @@ export class Desk implements UploadSink {
   readonly uploads: Uploads;
   readonly #options: DeskOptions;
   readonly #leaseTurns = new Map<string, Promise<void>>();
+  /** Refused whole uploads of each assignment of the open round, by run; only where the same bytes might be sent again. */
+  readonly #refusedUploads = new Map<string, Map<string, number>>();
 
   constructor(options: DeskOptions) {
     this.#options = options;
@@ -110,6 +113,12 @@ export class Desk implements UploadSink {
     return ok({ kind: "none", reason: submitted.reason, retryAfterMs: ASK_AGAIN_MS });
   }
 
+  /** A version was made: what was on its way to it is of no use any more. */
+  endRound(run: string, version: number): void {
+    this.uploads.endRound(run, version);
+    this.#refusedUploads.delete(run);
+  }
+
   /** A volunteer counts where it works: it leaves the runs where it has not worked for a while, or where there is nothing more to do. */
   async #leaveOthers(here: Run, volunteer: string): Promise<void> {
     for (const run of this.#options.runs.values())
@@ -126,6 +135,7 @@ export class Desk implements UploadSink {
     const refusal = admitted === undefined ? checkHeader(run, header) : null;
     // What is no fault of the content is refused before anything costly is done.
     if (refusal !== null && !FAULTS_OF_CONTENT.has(refusal.code)) return refusal;
+    if (admitted === undefined && this.#refusals(header) >= MAX_REFUSED_UPLOADS) return refuse("lease-expired", NO_MORE_UPLOADS);
     const isSigned = await this.#options.verify(header.volunteer, SIGNING_DOMAINS.contribution, header, signature);
     const fault = isSigned ? refusal : refuse("bad-signature", "the header is not signed by the volunteer it names");
     if (fault !== null) {
@@ -212,11 +222,28 @@ export class Desk implements UploadSink {
 
   async spoiled(header: ContributionHeader, code: ErrorCode, detail: string): Promise<Refusal> {
     this.#options.counters.add("contributions.refused");
-    const { volunteer, lease, attempt } = header;
-    await this.#options.runs.get(header.run)?.submit({ kind: "refused", volunteer, lease, attempt, code, detail: detail.slice(0, 500) });
-    return refuse(code, detail);
+    const { run, volunteer, lease, attempt } = header;
+    let refusal = refuse(code, detail.slice(0, 500));
+    if (ERROR_CODES[code].retry) {
+      const times = this.#refusals(header) + 1;
+      const ofRun = this.#refusedUploads.get(run) ?? new Map<string, number>();
+      this.#refusedUploads.set(run, ofRun.set(`${lease}/${attempt}`, times));
+      // A code that is not forgiven: the assignment ends, and somebody else gets the lease.
+      if (times >= MAX_REFUSED_UPLOADS) refusal = refuse("bad-payload", `${NO_MORE_UPLOADS}; the last: ${refusal.message}`.slice(0, 500));
+    }
+    const input = { kind: "refused", volunteer, lease, attempt, code: refusal.code, detail: refusal.message } as const;
+    await this.#options.runs.get(run)?.submit(input);
+    return refusal;
+  }
+
+  #refusals({ run, lease, attempt }: ContributionHeader): number {
+    return this.#refusedUploads.get(run)?.get(`${lease}/${attempt}`) ?? 0;
   }
 }
+
+const NO_MORE_UPLOADS = `${MAX_REFUSED_UPLOADS} uploads of this assignment were refused`;
+
+export const BLOCKED = refuse("blocked", "this volunteer is blocked by the run's administrator");
 
 const codeOf = (error: unknown): ErrorCode => {
   const code = (error as { code?: unknown } | null)?.code;

@@ -28,6 +28,13 @@ export const DEFAULT_LIMITS: CoordinatorLimits = {
 export const MAX_IN_FLIGHT = 32;
 /** Hellos that one connection may get wrong before it is ended: each costs the checking of a signature. */
 export const MAX_REFUSED_HELLOS = 5;
+/** Messages refused for their rate within this time before the connection is ended: each answer stands in memory until its reader takes it. */
+export const MAX_RATE_LIMITED = 50;
+export const RATE_LIMITED_WINDOW_MS = 10_000;
+/** Notices of work to one session in a second; those beyond become one for each run at the next tick. */
+export const MAX_WORK_NOTICES_PER_SECOND = 5;
+/** Whole uploads of one assignment with other bytes than were signed for before it ends: each leaves a record in the ledger. */
+export const MAX_REFUSED_UPLOADS = 3;
 /** Where a run has no lease now, a volunteer waits there this long before it is offered another run's work. */
 export const PATIENCE_MS = 1_000;
 /** A volunteer that works elsewhere counts as present in a run for this long after its last lease there. */

@@ -15,6 +15,7 @@ import {
   ok,
   PROTOCOL_VERSION,
   Progress,
+  type Refusal,
   type Result,
   refuse,
   type Welcome,
@@ -22,10 +23,11 @@ import {
 import type { CoordinatorOptions, VolunteerPort, VolunteerSession } from "./api.ts";
 import type { Counters } from "./counters.ts";
 import type { Desk } from "./desk.ts";
-import { MAX_IN_FLIGHT, MAX_REFUSED_HELLOS } from "./limits.ts";
+import { MAX_IN_FLIGHT, MAX_RATE_LIMITED, MAX_REFUSED_HELLOS, RATE_LIMITED_WINDOW_MS } from "./limits.ts";
 import type { Member } from "./member.ts";
 import { parseMessage } from "./parse.ts";
 import type { TokenBucket } from "./token-bucket.ts";
+import { WorkNotices } from "./work-notices.ts";
 
 /** What a session asks of the coordinator around it. */
 export interface SessionHost {
@@ -46,7 +48,10 @@ type SessionState =
   /** A hello is being checked; its nonce is spent. */
   | { readonly kind: "checking" }
   | { readonly kind: "ready"; readonly member: Member }
-  | { readonly kind: "closed" };
+  /** What is still on its way hears why. */
+  | { readonly kind: "closed"; readonly why: Refusal };
+
+const CLOSED = refuse("unavailable", "this connection is closed", 1_000);
 
 const EVENTS = ["hello", "lease", "contribution", "chunk", "release", "progress", "leave"] as const;
 type EventName = (typeof EVENTS)[number];
@@ -57,9 +62,12 @@ export class Session implements VolunteerSession {
   readonly openedMs: number;
   readonly #host: SessionHost;
   readonly #bucket: TokenBucket;
-  #state: SessionState = { kind: "closed" };
+  readonly notices: WorkNotices;
+  #state: SessionState = { kind: "closed", why: CLOSED };
   #inFlight = 0;
   #refusedHellos = 0;
+  #rateLimited = 0;
+  #rateLimitedSinceMs = 0;
 
   /** One connection too many of its address: its hello hears so. */
   readonly #isOver: boolean;
@@ -70,6 +78,7 @@ export class Session implements VolunteerSession {
     this.#host = host;
     this.#bucket = bucket;
     this.openedMs = host.options.clock.now();
+    this.notices = new WorkNotices((notice) => port.send("work", notice));
   }
 
   get member(): Member | null {
@@ -89,15 +98,15 @@ export class Session implements VolunteerSession {
   }
 
   /** Ends the connection from this side. */
-  end(): void {
-    this.#state = { kind: "closed" };
+  end(why: Refusal = CLOSED): void {
+    this.#state = { kind: "closed", why };
     this.port.close();
   }
 
   disconnected(): void {
     // The host is told also of a session that it ended itself: its place at the address becomes free only now.
     this.#host.gone(this);
-    this.#state = { kind: "closed" };
+    if (this.#state.kind !== "closed") this.#state = { kind: "closed", why: CLOSED };
   }
 
   async handle(event: string, message: unknown): Promise<Result<unknown>> {
@@ -118,10 +127,10 @@ export class Session implements VolunteerSession {
   }
 
   async #bounded(event: EventName, message: unknown): Promise<Result<unknown>> {
-    if (this.#state.kind === "closed") return refuse("unavailable", "this connection is closed", 1_000);
+    if (this.#state.kind === "closed") return this.#state.why;
     const waitMs = this.#bucket.take(this.#host.options.clock.now());
-    if (waitMs > 0) return refuse("rate-limited", "too many messages in a short time", waitMs);
-    if (this.#inFlight >= MAX_IN_FLIGHT) return refuse("rate-limited", "too many messages wait for their answer", 200);
+    if (waitMs > 0) return this.#tooMany(refuse("rate-limited", "too many messages in a short time", waitMs));
+    if (this.#inFlight >= MAX_IN_FLIGHT) return this.#tooMany(refuse("rate-limited", "too many messages wait for their answer", 200));
     this.#inFlight += 1;
     try {
       if (event === "hello") return await this.#hello(message);
@@ -130,6 +139,21 @@ export class Session implements VolunteerSession {
     } finally {
       this.#inFlight -= 1;
     }
+  }
+
+  /** Who goes on in spite of many such refusals does not read them: answers for ever would only pile up. */
+  #tooMany(refusal: Refusal): Refusal {
+    const nowMs = this.#host.options.clock.now();
+    if (nowMs - this.#rateLimitedSinceMs >= RATE_LIMITED_WINDOW_MS) {
+      this.#rateLimitedSinceMs = nowMs;
+      this.#rateLimited = 0;
+    }
+    this.#rateLimited += 1;
+    if (this.#rateLimited >= MAX_RATE_LIMITED) {
+      this.#host.counters.add("sessions.ended-for-rate");
+      this.end(refuse("rate-limited", "the connection was ended after too many messages", 5_000));
+    }
+    return refusal;
   }
 
   async #hello(message: unknown): Promise<Result<Welcome>> {
@@ -148,7 +172,7 @@ export class Session implements VolunteerSession {
     this.#state = { kind: "checking" };
     const refusal = await this.#checkHello(hello, state.nonce);
     // The connection may have gone, or been ended, while the signature was checked.
-    if (this.#state.kind !== "checking") return refuse("unavailable", "this connection is closed", 1_000);
+    if (this.#state.kind !== "checking") return CLOSED;
     if (refusal !== null) {
       this.#refusedHellos += 1;
       if (this.#refusedHellos < MAX_REFUSED_HELLOS) this.challenge();

@@ -1,5 +1,6 @@
 // Who is connected: one session speaks for a volunteer, a bounded number comes from one address, and who is gone is given a moment to return.
 // Knows nothing of runs.
+import type { Refusal } from "@weft/protocol";
 import type { CoordinatorLimits, VolunteerPort, VolunteerSession } from "./api.ts";
 import type { Member } from "./member.ts";
 import { Session, type SessionHost } from "./session.ts";
@@ -67,6 +68,7 @@ export class Sessions {
         this.#silent(volunteer);
       }
     for (const session of this.#open) if (session.waitsForHello && session.openedMs + this.#limits.helloMs <= nowMs) session.end();
+    for (const { session } of this.#members.values()) session.notices.flush(nowMs);
   }
 
   of(volunteer: string): Session | undefined {
@@ -79,8 +81,8 @@ export class Sessions {
     return this.#members.size;
   }
 
-  endOf(volunteer: string): void {
-    this.of(volunteer)?.end();
+  endOf(volunteer: string, why: Refusal): void {
+    this.of(volunteer)?.end(why);
   }
   endAll(): void {
     for (const session of this.#open) session.end();
