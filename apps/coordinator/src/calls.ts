@@ -1,6 +1,11 @@
 // Questions and answers over a message port: a method's name, its arguments, one result or one fault. Knows no methods.
-import type { MessagePort, Worker } from "node:worker_threads";
 import { type Fault, faultOf, ThreadFault } from "./threads.ts";
+
+/** The part of a port that is used: a thread's, a worker, or the channel of a process. */
+export interface CallPort {
+  on(event: "message", listener: (message: unknown) => void): unknown;
+  postMessage(message: unknown): void;
+}
 
 interface Question {
   readonly id: number;
@@ -10,11 +15,12 @@ interface Question {
 type Answer = { readonly id: number; readonly value: unknown } | { readonly id: number; readonly fault: Fault };
 
 // biome-ignore lint/suspicious/noExplicitAny: each method has parameters of its own; `Remote` gives them back their types.
-type Methods = Readonly<Record<string, (...args: any[]) => Promise<unknown>>>;
+export type Methods = Readonly<Record<string, (...args: any[]) => Promise<unknown>>>;
 
 /** Answers every question that comes over `port`; questions may overlap. */
-export function answerCalls(port: MessagePort, methods: Methods): void {
-  port.on("message", ({ id, method, args }: Question) => {
+export function answerCalls(port: CallPort, methods: Methods): void {
+  port.on("message", (message) => {
+    const { id, method, args } = message as Question;
     const work = methods[method];
     const result = work === undefined ? Promise.reject(new Error(`there is no method ${method}`)) : work(...args);
     result.then(
@@ -30,10 +36,11 @@ export interface Caller {
   fail(error: Error): void;
 }
 
-export function callsTo(port: MessagePort | Worker): Caller {
+export function callsTo(port: CallPort): Caller {
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   let last = 0;
-  port.on("message", (answer: Answer) => {
+  port.on("message", (message) => {
+    const answer = message as Answer;
     const asked = waiting.get(answer.id);
     if (asked === undefined) return;
     waiting.delete(answer.id);

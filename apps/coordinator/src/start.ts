@@ -9,6 +9,7 @@ import { type Accounts, openAccounts } from "./accounts/accounts.ts";
 import { limitAttempts } from "./accounts/limits.ts";
 import { makeGate } from "./accounts/who.ts";
 import { type Addresses, addressesOf } from "./addresses.ts";
+import { runInProcess } from "./child-process.ts";
 import { type CoordinatorConfig, type Settings, settingsOf } from "./config.ts";
 import { coordinatorKeyOf, signatureChecker } from "./coordinator-key.ts";
 import { type DataFolder, openDataFolder } from "./data-folder.ts";
@@ -125,7 +126,7 @@ async function openCore(
     compute: pool.compute,
     key,
     verify: signatureChecker(),
-    clock: { now: Date.now },
+    clock: { now: Date.now, monotonicMs: () => performance.now() },
     datasets: shelf,
     code: settings.code,
     spool: await openDiskSpool(folder.file("spool")),
@@ -207,7 +208,9 @@ async function start(settings: Settings, log: Logger, closers: Closers): Promise
 
   const accounts = await openAccountsIn(folder, settings, new URL(addresses.volunteer).origin);
   closers.add(() => accounts.close());
-  const shelf = await openShelf(folder.path, pool.storage.blobs, () => pool.once("embedded-worker"));
+  const shelf = await openShelf(folder.path, pool.storage.blobs, () =>
+    runInProcess("embedded-worker", { folder: folder.path }, { put: (bytes: Uint8Array) => pool.storage.blobs.put(bytes) }),
+  );
   const opened = await openCore(settings, folder, pool, shelf, origins.originNamed, log);
   const coordinator = opened.core;
   core = coordinator;

@@ -12,8 +12,6 @@ const EVALUATION_IDLE_MS = 3_000;
 export interface ThreadPool {
   readonly storage: Storage;
   readonly compute: Compute;
-  /** Runs the worker `name` with the folder and a port to the storage until it is ready, then ends it. */
-  once(name: string): Promise<void>;
   /** Closes the storage, then ends the threads. */
   close(): Promise<void>;
 }
@@ -127,12 +125,6 @@ export async function openThreadPool({ folder, spool, onStorageLost, log }: Thre
       closeRound: (...args) => rounds.call("closeRound", ...args) as ReturnType<Compute["closeRound"]>,
       checkpoint: (...args) => rounds.call("checkpoint", ...args) as ReturnType<Compute["checkpoint"]>,
       evaluate: (...args) => evaluations.call("evaluate", ...args) as ReturnType<Compute["evaluate"]>,
-    },
-    async once(name) {
-      const port = makePort();
-      const { worker, ready } = startThread(name, { folder, storage: port }, [port]);
-      worker.on("error", () => undefined);
-      await ready.finally(() => worker.terminate());
     },
     async close() {
       closing = true;

@@ -1,14 +1,13 @@
-// A thread that lives for the first start alone: unpacks the embedded data sets into the storage, so that neither the event loop nor the
-// coordinator's own memory pays for it.
+// A process that lives for the first start alone: unpacks the embedded data sets, so that neither the event loop nor the coordinator's own
+// memory pays for it. The shards go to the coordinator's storage.
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import type { MessagePort } from "node:worker_threads";
 import { DATASETS_FOLDER, datasetCatalog, type ReadEmbedded } from "@weft/datasets";
-import { folderFiles, remoteStorage } from "@weft/storage";
+import type { BlobRef } from "@weft/protocol";
+import { folderFiles } from "@weft/storage";
 import { nodeDisk } from "@weft/storage/node";
-import { portLike } from "../threads.ts";
-import { runWorker } from "./run-worker.ts";
+import { runProcess } from "./run-process.ts";
 
 /** Files of the data sets that come with Weft. */
 const readEmbedded: ReadEmbedded = (path) => {
@@ -16,7 +15,10 @@ const readEmbedded: ReadEmbedded = (path) => {
   return readFile(join(home, "embedded", ...path.split("/")));
 };
 
-await runWorker<{ readonly folder: string; readonly storage: MessagePort }>(async ({ folder, storage }) => {
-  const { blobs } = await remoteStorage(portLike(storage));
+await runProcess<{ readonly folder: string }>(async ({ folder }, coordinator) => {
+  const blobs = {
+    put: async (bytes: Uint8Array) => (await coordinator.call("put", bytes)) as BlobRef,
+    get: () => Promise.reject(new Error("unpacking reads no blobs")),
+  };
   await datasetCatalog(folderFiles(nodeDisk(), join(folder, DATASETS_FOLDER)), blobs).addEmbedded(readEmbedded);
 });

@@ -3,4 +3,5 @@ import { workerData } from "node:worker_threads";
 import { register } from "tsx/esm/api";
 
 register();
-await import(workerData.entry);
+// A process is told its entry as its first argument.
+await import(workerData?.entry ?? process.argv[2]);
