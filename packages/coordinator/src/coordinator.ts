@@ -23,6 +23,7 @@ import { Run, type RunHost } from "./run.ts";
 import { messageOf } from "./run-loop.ts";
 import type { Session, SessionHost } from "./session.ts";
 import { Sessions } from "./sessions.ts";
+import { steadyClock } from "./steady-clock.ts";
 
 const MAX_LEDGER_PAGE = 1_000;
 
@@ -42,7 +43,7 @@ export class Coordinator implements CoordinatorApi {
   #closing = false;
 
   private constructor(options: CoordinatorOptions) {
-    this.#options = options;
+    this.#options = options = { ...options, clock: steadyClock(options.clock) };
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#desk = new Desk({
       ...options,
@@ -105,8 +106,7 @@ export class Coordinator implements CoordinatorApi {
     this.#taken.add(id);
     const run = new Run(id, this.#runHost);
     try {
-      await run.loop.create(await firstEvent(id, prepared.value, this.#options));
-      await run.loadBlobs();
+      await run.create(await firstEvent(id, prepared.value, this.#options));
     } catch (error) {
       this.#log(`${id}: could not be created: ${messageOf(error)}`);
       return refuse(codeOf(error), `the run could not be stored: ${messageOf(error)}`, 5_000);
@@ -148,12 +148,12 @@ export class Coordinator implements CoordinatorApi {
   }
 
   runs(): readonly RunSummary[] {
-    return [...this.#runs.values()].map((run) => run.view.summary(this.#options.clock.now()));
+    return [...this.#runs.values()].map((run) => run.view.summary(run.loop.now()));
   }
 
   detail(run: string): RunDetail | null {
     const found = this.#runs.get(run);
-    return found === undefined ? null : found.view.detail(this.#options.clock.now());
+    return found === undefined ? null : found.view.detail(found.loop.now());
   }
 
   async ledger(run: string, fromSeq: number, limit: number): Promise<readonly LedgerRecord[] | null> {
@@ -184,7 +184,8 @@ export class Coordinator implements CoordinatorApi {
 
   noteBytesOut(run: string | null, bytes: number): void {
     this.#counters.add("bytes.out", bytes);
-    if (run !== null) this.#runs.get(run)?.live.noteBytesOut(this.#options.clock.now(), bytes);
+    const found = run === null ? undefined : this.#runs.get(run);
+    found?.live.noteBytesOut(found.loop.now(), bytes);
   }
 
   /** Calls that overlap are one. */

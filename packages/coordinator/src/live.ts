@@ -39,11 +39,16 @@ export class Live {
   readonly #progress = new Map<string, number>();
   /** Samples a second, as the volunteer measured. */
   readonly #speeds = new Map<string, number>();
-  readonly #firstMs: number;
+  #firstMs: number;
   /** Counts changes, so that a view knows when it is old. */
   changes = 0;
 
   constructor(nowMs: number) {
+    this.#firstMs = nowMs;
+  }
+
+  /** Rates are of the time from here on. */
+  since(nowMs: number): void {
     this.#firstMs = nowMs;
   }
 

@@ -59,5 +59,8 @@ export interface CoordinatorKey {
 export type VerifySignature = (publicKey: VolunteerId, domain: string, value: unknown, signature: Signature) => Promise<boolean>;
 
 export interface CoordinatorClock {
+  /** Of the wall, in ms since 1970; read once at the start where there is a monotonic time. */
   now(): number;
+  /** Never goes back and is never set, in ms since whenever. */
+  monotonicMs?(): number;
 }

@@ -37,6 +37,8 @@ export class RunLoop {
   #state: RunState | null = null;
   #head: LedgerHead;
   #lastMs = 0;
+  /** By how much the ledger was ahead of the clock when it was opened. */
+  #aheadMs = 0;
   /** Kind of the last thing that was waited for, as it stands in the log. */
   #waitsFor = "";
   #fault: Fault | null = null;
@@ -78,11 +80,13 @@ export class RunLoop {
       }
     }
     if (this.#state === null) throw new StorageFault("damaged", `the ledger of run ${this.run} is empty`);
+    // Once ahead, ahead for as long as this process runs: opened again after a fault, time goes on as it went.
+    this.#aheadMs = Math.max(this.#aheadMs, this.#lastMs - Math.floor(this.#options.clock.now()));
   }
 
   /** The first record of a new ledger. Rejects with a StorageFault, and then the run does not exist. */
   async create(event: Extract<LedgerEvent, { type: "run-created" }>): Promise<void> {
-    const records = appendRecords(this.#head, [event], this.#now(), (domain, value) => this.#options.key.sign(domain, value));
+    const records = appendRecords(this.#head, [event], this.now(), (domain, value) => this.#options.key.sign(domain, value));
     await this.#options.store.append(this.run, records, "durable");
     for (const record of records) this.#fold(record);
   }
@@ -91,7 +95,7 @@ export class RunLoop {
   submit(input: Input): Promise<Submitted> {
     if (this.#fault !== null || this.#state === null) return Promise.resolve(this.#refusal());
     if (this.#queued >= MAX_QUEUED_INPUTS) return Promise.resolve(refuse("unavailable", "storage does not keep up", 2_000));
-    const nowMs = this.#now();
+    const nowMs = this.now();
     const { events, effects, reason } = decide(this.#state, input, nowMs);
     const records = appendRecords(this.#head, events, nowMs, (domain, value) => this.#options.key.sign(domain, value));
     for (const record of records) this.#fold(record);
@@ -181,9 +185,9 @@ export class RunLoop {
     return refuse(fault?.code ?? "unavailable", `the coordinator cannot store: ${fault?.message ?? "the run is being opened"}`, 5_000);
   }
 
-  /** Time in a ledger never goes back, whatever the clock does. */
-  #now(): number {
-    return Math.max(this.#lastMs, Math.floor(this.#options.clock.now()));
+  /** The run's time: the clock's, or where that was behind the ledger at the opening, the ledger's last and what has passed since then. */
+  now(): number {
+    return Math.max(this.#lastMs, Math.floor(this.#options.clock.now()) + this.#aheadMs);
   }
 }
 

@@ -40,7 +40,8 @@ export class Run {
   readonly #joined = new Map<string, string>();
   /** When each volunteer was last given a lease here. */
   readonly #lastLeaseMs = new Map<string, number>();
-  readonly #upSinceMs: number;
+  /** In the run's time. */
+  #upSinceMs = 0;
   /** Raised when the ledger is folded anew: what was computed for the former state answers nothing. */
   #generation = 0;
   #manifest: DatasetManifest | null = null;
@@ -49,8 +50,7 @@ export class Run {
   constructor(run: RunId, host: RunHost) {
     this.run = run;
     this.#host = host;
-    this.#upSinceMs = host.options.clock.now();
-    this.live = new Live(this.#upSinceMs);
+    this.live = new Live(host.options.clock.now());
     this.view = new RunView(this, (volunteer) => host.isConnected(volunteer));
     this.#owed = new OwedWork(host.options.clock, (name, error, retryInMs) => {
       host.counters.add("work.failed");
@@ -82,11 +82,24 @@ export class Run {
   /** Folds the ledger and loads what it names. Rejects with a StorageFault. */
   async open(): Promise<void> {
     await this.loop.open();
-    await this.loadBlobs();
+    this.#serving();
+    await this.#loadBlobs();
+  }
+
+  /** The first record of a new run. Rejects with a StorageFault. */
+  async create(event: Parameters<RunLoop["create"]>[0]): Promise<void> {
+    await this.loop.create(event);
+    this.#serving();
+    await this.#loadBlobs();
+  }
+
+  #serving(): void {
+    this.#upSinceMs = this.loop.now();
+    this.live.since(this.#upSinceMs);
   }
 
   /** Reads the manifest and makes sure that the specification is there as a blob. */
-  async loadBlobs(): Promise<void> {
+  async #loadBlobs(): Promise<void> {
     const { spec, dataset } = this.loop.state;
     const { blobs } = this.#host.options.storage;
     const bytes = await blobs.get(dataset.sha256);
@@ -150,16 +163,16 @@ export class Run {
   }
 
   leased(volunteer: string): void {
-    this.#lastLeaseMs.set(volunteer, this.#host.options.clock.now());
+    this.#lastLeaseMs.set(volunteer, this.loop.now());
   }
   /** Present without holding anything, and for good as far as one can tell. */
   isVisitedNoMore(volunteer: string): boolean {
     if (!this.isPresent(volunteer) || this.openCount(volunteer) > 0) return false;
-    return !this.isRunning || this.#host.options.clock.now() - (this.#lastLeaseMs.get(volunteer) ?? 0) > VISIT_MS;
+    return !this.isRunning || this.loop.now() - (this.#lastLeaseMs.get(volunteer) ?? 0) > VISIT_MS;
   }
 
   assignmentMessage({ lease, attempt, version, weights, start, samples, deadlineAtMs }: AssignmentGiven): Assignment {
-    const remainingMs = Math.max(0, Math.floor(deadlineAtMs - this.#host.options.clock.now()));
+    const remainingMs = Math.max(0, Math.floor(deadlineAtMs - this.loop.now()));
     const { codec } = this.spec.training;
     const { dataset } = this.loop.state;
     return { run: this.run, lease, attempt, version, weights, spec: this.specBlob, dataset, start, samples, codec, remainingMs };
@@ -239,7 +252,7 @@ export class Run {
       spec: this.spec,
       manifest: this.manifest,
       weights,
-      ...this.view.card(version, this.#host.options.clock.now()),
+      ...this.view.card(version, this.loop.now()),
       ledger: { seq, head, coordinator: this.#host.options.key.publicKey },
     });
     await this.#answer(generation, { kind: "checkpointed", version, archive });

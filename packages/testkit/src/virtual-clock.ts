@@ -13,6 +13,8 @@ const TURNS = 5;
 
 export class VirtualClock implements Clock {
   #nowMs: number;
+  /** What the wall shows beside the time that has passed. */
+  #wallMs = 0;
   #order = 0;
   readonly #sleepers: Sleeper[] = [];
   /** Waits for what a test knows to be under way outside of promises alone, for example a coordinator's `idle`. */
@@ -23,7 +25,15 @@ export class VirtualClock implements Clock {
   }
 
   now(): number {
+    return this.#nowMs + this.#wallMs;
+  }
+  monotonicMs(): number {
     return this.#nowMs;
+  }
+
+  /** Sets the wall clock, as a person or a time server does: no time passes, no sleeper wakes. */
+  stepWall(ms: number): void {
+    this.#wallMs += ms;
   }
 
   sleep(ms: number): Promise<void> {
