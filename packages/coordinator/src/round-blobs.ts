@@ -20,13 +20,22 @@ export interface RoundInput {
   }[];
 }
 
+const DAMAGED = "RoundDamaged";
+
 /** Bytes that the ledger names and storage does not have, or that cannot be used. */
 export class RoundDamaged extends Error {
   constructor(message: string) {
     super(message);
-    this.name = "RoundDamaged";
+    this.name = DAMAGED;
   }
 }
+
+/**
+ * True where trying again would give the same: the round's sums, or the bytes it needs, are what they are. By name and code, since the error
+ * may have come from another thread. Whatever else fails (a full disk, a worker that died) may pass.
+ */
+export const isForGood = (error: unknown): boolean =>
+  error instanceof Error && (error.name === DAMAGED || (error as { code?: unknown }).code === "damaged");
 
 /** Reads what a round needs, one contribution at a time, and closes it. Rejects with RoundDamaged or a StorageFault. */
 export async function closeFromBlobs(

@@ -11,6 +11,8 @@ import { VISIT_MS } from "./limits.ts";
 import { Live } from "./live.ts";
 import type { Member } from "./member.ts";
 import { OwedWork } from "./owed-work.ts";
+import type { ClosedRound } from "./ports.ts";
+import { isForGood } from "./round-blobs.ts";
 import { messageOf, RunLoop, type Submitted } from "./run-loop.ts";
 import { RunView } from "./run-view.ts";
 import { Verdicts } from "./verdicts.ts";
@@ -27,6 +29,7 @@ export interface RunHost {
 }
 
 const CLOSING = "close round ";
+const ENDS_REFUSAL: ReadonlySet<string> = new Set(["run-resumed", "run-stopped", "version-published"]);
 
 export class Run {
   readonly run: RunId;
@@ -44,6 +47,8 @@ export class Run {
   #upSinceMs = 0;
   /** Raised when the ledger is folded anew: what was computed for the former state answers nothing. */
   #generation = 0;
+  /** The round whose closing was refused for good, until somebody resumes the run. */
+  #refused: { readonly base: number; readonly why: string } | null = null;
   #manifest: DatasetManifest | null = null;
   #specBlob: BlobRef | null = null;
 
@@ -62,6 +67,7 @@ export class Run {
       clock: host.options.clock,
       log: (line) => host.log(line),
       onRecord: (record) => {
+        if (ENDS_REFUSAL.has(record.event.type)) this.#refused = null;
         this.live.onRecord(record);
         this.verdicts.onRecord(record);
         this.view.onRecord(record);
@@ -187,6 +193,8 @@ export class Run {
 
   /** Why the run stands still although everything that volunteers can do is done: its closing failed, and is tried again. Null where it did not. */
   get trouble(): string | null {
+    if (this.#refused !== null)
+      return `Version ${this.#refused.base + 1} cannot be made: ${this.#refused.why}. The run is paused; resuming it tries once more.`;
     const failed = this.#owed.failures().find(({ name }) => name.startsWith(CLOSING));
     return failed === undefined ? null : `Version ${this.loop.state.version + 1} could not be made: ${failed.failure}. It is tried again.`;
   }
@@ -216,6 +224,7 @@ export class Run {
         this.#host.announce(this.run, effect.version);
         return;
       case "close-round":
+        if (this.#refused?.base === effect.round.base) return;
         this.#owed.start(`${CLOSING}${effect.round.base + 1}`, () => this.#closeRound(effect.round));
         return;
       case "evaluate":
@@ -231,8 +240,23 @@ export class Run {
 
   async #closeRound(round: CloseRound): Promise<void> {
     const generation = this.#generation;
-    const closed = await this.#host.options.compute.closeRound(this.run, this.spec, this.parameters, round);
+    let closed: ClosedRound;
+    try {
+      closed = await this.#host.options.compute.closeRound(this.run, this.spec, this.parameters, round);
+    } catch (error) {
+      if (!isForGood(error)) throw error;
+      await this.#giveUp(generation, round.base, messageOf(error));
+      return;
+    }
     await this.#answer(generation, { kind: "closed", base: round.base, ...closed });
+  }
+
+  /** The round cannot be closed, however often it is tried: the run stands until somebody resumes it, which tries once more. */
+  async #giveUp(generation: number, base: number, why: string): Promise<void> {
+    this.#host.counters.add("rounds.given-up");
+    this.#host.log(`${this.run}: version ${base + 1} cannot be made: ${why}. The run is paused.`);
+    this.#refused = { base, why };
+    if (this.isRunning) await this.#answer(generation, { kind: "pause", by: "the coordinator" });
   }
 
   async #evaluate(version: number, weights: BlobRef): Promise<void> {

@@ -123,6 +123,45 @@ test("a round that cannot be closed says so where the run is shown, until it is 
   expect(kit.coordinator.detail(run)?.round.reason).toBe("The run is finished at version 3.");
 });
 
+test("a round that can never be closed pauses the run and says why; resumed, it is tried once more", async () => {
+  let broken = true;
+  let tries = 0;
+  const { kit, run, volunteer } = await scene((inner) => ({
+    initialWeights: (model, seed) => inner.initialWeights(model, seed),
+    takeIn: (upload) => inner.takeIn(upload),
+    closeRound: (id, spec, parameters, round) => {
+      tries += 1;
+      // As it comes from another thread: a name and a message.
+      const refused = Object.assign(new Error("the next weights are not finite"), { name: "RoundDamaged" });
+      return broken ? Promise.reject(refused) : inner.closeRound(id, spec, parameters, round);
+    },
+    evaluate: (spec, manifest, weights) => inner.evaluate(spec, manifest, weights),
+    checkpoint: (input) => inner.checkpoint(input),
+  }));
+  for (let lease = await volunteer.requestLease(); lease.ok && lease.value.kind === "lease"; lease = await volunteer.requestLease())
+    await volunteer.contribute(lease.value.assignment);
+  await kit.pass(180_000);
+  expect(tries).toBe(1);
+  expect(kit.coordinator.detail(run)).toMatchObject({ phase: "paused", version: 0 });
+  expect(kit.coordinator.detail(run)?.round.reason).toContain("Version 1 cannot be made: the next weights are not finite");
+  expect((await kit.records(run)).at(-1)?.event).toMatchObject({ type: "run-paused", by: "the coordinator" });
+  unwrap(await kit.coordinator.command({ type: "resume-run", run }, "admin"));
+  await kit.pass(60_000);
+  expect(tries).toBe(2);
+  expect(kit.coordinator.detail(run)?.phase).toBe("paused");
+  // After a restart the paused run is asked for its round once, and tells again why it stands.
+  kit.abandon();
+  await kit.open();
+  await kit.pass(60_000);
+  expect(tries).toBe(3);
+  expect(kit.coordinator.detail(run)?.round.reason).toContain("the next weights are not finite");
+  broken = false;
+  unwrap(await kit.coordinator.command({ type: "resume-run", run }, "admin"));
+  await volunteer.join(kit.coordinator);
+  await trainToTheEnd(kit, [volunteer]);
+  expect(kit.coordinator.detail(run)?.phase).toBe("finished");
+});
+
 test("a run's log says what happened and what is waited for, once, not each second of a countdown", async () => {
   const { kit, volunteer } = await scene();
   await volunteer.lease(null, 1);
