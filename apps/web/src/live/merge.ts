@@ -3,6 +3,8 @@ import type { DetailAppend, Patch, RunDetail, RunSummary, Snapshot } from "@weft
 
 /** Points a page keeps of one list. A chart 1,000 px wide cannot show more; the coordinator thins its own lists likewise. */
 const MAX_KEPT = 20_000;
+/** Rows of the cloth: the places that a row names are kept by the coordinator for so many versions. */
+const MAX_ROWS = 800;
 /** Newest lines kept of log and rejections. */
 const MAX_LINES = 500;
 
@@ -49,7 +51,7 @@ function append(detail: RunDetail, tails: DetailAppend): RunDetail {
     ...detail,
     versionPoints: extend(detail.versionPoints, tails.versionPoints, (point) => point.version, MAX_KEPT),
     evaluations: extend(detail.evaluations, tails.evaluations, (point) => point.version, MAX_KEPT),
-    cloth: extend(detail.cloth, tails.cloth, (row) => row.version, MAX_KEPT),
+    cloth: extend(detail.cloth, tails.cloth, (row) => row.version, MAX_ROWS),
     log: extend(detail.log, tails.log, (line) => line.seq, MAX_LINES),
     // Two rejections may fall in one millisecond, so these have no key: a tail is believed to be one.
     rejections: tails.rejections === undefined ? detail.rejections : [...detail.rejections, ...tails.rejections].slice(-MAX_LINES),
