@@ -50,14 +50,13 @@ export class RunView {
 
   /** For a checkpoint's card: the held-out curve up to a version (thinned as pages show it), and who contributed how much. */
   card(version: number, nowMs: number): Pick<CheckpointInput, "metrics" | "contributors"> {
-    const { evaluations, volunteers } = this.detail(nowMs);
+    const { evaluations } = this.detail(nowMs);
     return {
       metrics: evaluations
         .filter((point) => point.version <= version)
         .map((point) => ({ version: point.version, lossMean: point.lossMean, accuracy: point.accuracy })),
-      contributors: volunteers
-        .filter(({ samples }) => samples > 0)
-        .map(({ name, volunteer, samples }) => ({ name: name ?? shortKey(volunteer), samples })),
+      // All of them: the list that pages show is cut.
+      contributors: this.#projection.contributors().map(({ name, volunteer, samples }) => ({ name: name ?? shortKey(volunteer), samples })),
     };
   }
 
