@@ -46,7 +46,9 @@ export const UPLOAD_STALLED_MS = 10_000;
 /** Shortest and longest wait that is named to who waits for a place, and what each one ahead in the line adds: they do not come at once. */
 export const PLACE_WAIT_MS = 200;
 export const PLACE_WAIT_EACH_MS = 40;
-export const PLACE_WAIT_LONGEST_MS = 5_000;
+export const PLACE_WAIT_LONGEST_MS = 10_000;
+/** Places are held as long as an upload takes: an eighth of its time at 10 Mbit/s, so that a sender's eight tries are not spent before one is free. */
+export const PLACE_WAIT_BYTES_PER_MS = 10_000;
 /** A turn in the line is kept for so long after it was due: the sender's own back-off and a slow line. */
 export const PLACE_KEPT_MS = 1_000;
 /** Uploads that stand in the line; more are only told to come again. */

@@ -3,6 +3,7 @@
 import {
   MAX_WAITING_UPLOADS,
   PLACE_KEPT_MS,
+  PLACE_WAIT_BYTES_PER_MS,
   PLACE_WAIT_EACH_MS,
   PLACE_WAIT_LONGEST_MS,
   PLACE_WAIT_MS,
@@ -43,7 +44,7 @@ export class UploadPlaces {
   }
 
   /** 0 when the upload has a place now, else the milliseconds after which to ask again. */
-  take(key: string, address: string, nowMs: number): number {
+  take(key: string, address: string, sizeBytes: number, nowMs: number): number {
     if (this.#held.has(key)) return 0;
     for (const [waiting, { untilMs }] of this.#waiting) if (untilMs < nowMs) this.#waiting.delete(waiting);
     const isFree = (): boolean => this.#held.size < this.#limits.receivingUploads && this.#from(address) < this.#limits.receivingPerAddress;
@@ -63,7 +64,9 @@ export class UploadPlaces {
       this.#heldFrom.set(address, this.#from(address) + 1);
       return 0;
     }
-    const waitMs = Math.min(PLACE_WAIT_LONGEST_MS, PLACE_WAIT_MS + ahead * PLACE_WAIT_EACH_MS);
+    const waitMs = Math.floor(
+      Math.min(PLACE_WAIT_LONGEST_MS, PLACE_WAIT_MS + sizeBytes / PLACE_WAIT_BYTES_PER_MS + ahead * PLACE_WAIT_EACH_MS),
+    );
     if (this.#waiting.has(key) || this.#waiting.size < MAX_WAITING_UPLOADS)
       this.#waiting.set(key, { address, untilMs: nowMs + waitMs + PLACE_KEPT_MS });
     return waitMs;

@@ -65,6 +65,13 @@ test("only so many uploads send at once; the others are told when to come, in th
   expect(open(6).ok).toBe(true);
 });
 
+test("who waits with a large upload is told to wait longer, within bounds", () => {
+  const { open } = scene({ receivingUploads: 1 });
+  open(1);
+  const waits = [1, 20, 400].map((mb, index) => (open(2 + index, { sizeBytes: mb * MB }) as { retryAfterMs: number }).retryAfterMs);
+  expect(waits).toEqual([304, 2_337, 10_000]);
+});
+
 test("an upload that makes no progress loses its place to those that wait, and resumes where it was; a wrong chunk is no progress", async () => {
   const { open, send, pass } = scene({ receivingUploads: 1 });
   open(1);

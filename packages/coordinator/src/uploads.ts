@@ -127,7 +127,7 @@ export class Uploads {
     }
     if (upload?.whole) return ok({ nextChunk: upload.chunks - 1 });
     if (upload !== undefined) upload.address = address;
-    const waitMs = this.#places.take(key, address, this.#now());
+    const waitMs = this.#places.take(key, address, header.sizeBytes, this.#now());
     if (waitMs > 0) return this.#crowded(waitMs);
     upload ??= this.#begin(key, header, signature, address);
     if (!this.#reserveWindow(upload)) return this.#full(upload);
@@ -225,7 +225,7 @@ export class Uploads {
     if (index !== upload.nextChunk) return refuse("bad-chunk", `expected chunk ${upload.nextChunk}, got ${index}`);
     const expected = index === last ? upload.header.sizeBytes - last * CHUNK_BYTES : CHUNK_BYTES;
     if (payload.length !== expected) return refuse("wrong-length", `chunk ${index} has ${payload.length} bytes, expected ${expected}`);
-    const waitMs = this.#places.take(upload.key, upload.address, this.#now());
+    const waitMs = this.#places.take(upload.key, upload.address, upload.header.sizeBytes, this.#now());
     if (waitMs > 0) return this.#crowded(waitMs);
     if (!this.#reserveWindow(upload)) return this.#full(upload);
     await this.#spool.append(upload.name, payload);
