@@ -6,7 +6,7 @@ import { runInNewContext } from "node:vm";
 type Collect = (options?: { readonly type: "minor" | "major" }) => void;
 
 /** So many bytes of arrays may lie about before they are collected; a collection of the young takes about a millisecond. */
-const COLLECT_BYTES = 8 * 1024 ** 2;
+const COLLECT_BYTES = 4 * 1024 ** 2;
 
 /**
  * V8 lets every thread's nursery grow to 32 MB as soon as messages come in bursts, and hardly gives it back. What passes through a

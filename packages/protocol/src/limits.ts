@@ -25,7 +25,7 @@ export const MAX_SPOOL_BYTES = 2 * 1024 ** 3;
  */
 export const MAX_RECEIVING_UPLOADS = 24;
 /** Of these from one address: a class behind one router shares one line anyway, and nobody alone keeps all others from sending. */
-export const MAX_RECEIVING_PER_ADDRESS = 16;
+export const MAX_RECEIVING_PER_ADDRESS = 8;
 /** Open assignments of one key: one computing, one uploading. */
 export const MAX_OPEN_ASSIGNMENTS = 2;
 /** Sessions from one address: a school class or an office behind one router. */

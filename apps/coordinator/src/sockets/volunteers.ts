@@ -1,9 +1,11 @@
 // Namespace /volunteer: carries messages between a volunteer's socket and its session in the core. Decides nothing.
 import type { CoordinatorApi, VolunteerPort } from "@weft/coordinator";
 import type { Namespace } from "socket.io";
+import { collector } from "../thread-memory.ts";
 import { answerAll } from "./ask.ts";
 
 export function serveVolunteers(namespace: Namespace, coordinator: CoordinatorApi): void {
+  const dropped = collector();
   namespace.on("connection", (socket) => {
     const port: VolunteerPort = {
       address: socket.handshake.address,
@@ -12,7 +14,12 @@ export function serveVolunteers(namespace: Namespace, coordinator: CoordinatorAp
       close: () => void socket.disconnect(true),
     };
     const session = coordinator.connect(port);
-    answerAll(socket, (event, message) => session.handle(event, message));
+    answerAll(socket, async (event, message) => {
+      const answer = await session.handle(event, message);
+      // A chunk was copied once on its way here, and neither copy is wanted any more.
+      if (message instanceof Uint8Array) dropped(2 * message.byteLength);
+      return answer;
+    });
     socket.on("disconnect", () => session.disconnected());
   });
 }

@@ -13,7 +13,7 @@ import { archiveOf } from "./archive.ts";
 import { runWorker } from "./run-worker.ts";
 
 /** Contributions whose bytes are in memory together: the storage writes what comes together with one sync. */
-const TAKEN_IN_AT_ONCE = 4;
+const TAKEN_IN_AT_ONCE = 2;
 const F32_BYTES = 4;
 
 await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async ({ storage, spool }) => {
