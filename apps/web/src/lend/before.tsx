@@ -10,7 +10,7 @@ import { lender } from "./lender.ts";
 
 const company = (now: number): string =>
   now === 0
-    ? "Nobody is training it at this moment; you would be the first thread."
+    ? "Nobody is training it at this moment; yours would be the only thread."
     : now === 1
       ? "One person is training it in a browser; you would be the second thread."
       : `${count(now)} people are training it in their browsers; you would be the next thread.`;
