@@ -7,7 +7,6 @@ import { randomStream } from "./random.ts";
 
 const STREAM = { seed: 7, lease: 3 };
 const all = [...codecs.values()];
-const int8 = codecNamed("int8") as Codec;
 
 const encoded = (codec: Codec, update: Float32Array, stream = STREAM): Uint8Array => {
   const result = codec.encode(update, stream);
@@ -59,7 +58,7 @@ describe.each(all)("codec $name", (codec) => {
     const bytes = encoded(codec, normals(600));
     for (const wrong of [bytes.subarray(1), new Uint8Array(bytes.length + 1), new Uint8Array(0)])
       expect(codec.decode(wrong, 600)).toMatchObject({ ok: false, fault: "wrong-length" });
-    expect(codec.decode(bytes, 601)).toMatchObject({ ok: false, fault: "wrong-length" });
+    expect(codec.decode(bytes, 700)).toMatchObject({ ok: false, fault: "wrong-length" });
   });
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])("refuses to encode %s wherever it stands", (value) => {
@@ -117,16 +116,22 @@ describe("codec f16", () => {
   });
 });
 
-describe("codec int8", () => {
+const QUANTISED = [
+  { name: "int8", levels: 127 },
+  { name: "int4", levels: 7 },
+  { name: "ternary", levels: 1 },
+].map(({ name, levels }) => ({ name, levels, codec: codecNamed(name) as Codec }));
+
+describe.each(QUANTISED)("codec $name", ({ codec, levels }) => {
   it("is off by less than one level of its block, always", () => {
     fc.assert(
       fc.property(updates, (update) => {
-        const back = trip(int8, [...update]);
+        const back = trip(codec, [...update]);
         for (let from = 0; from < update.length; from += 256) {
           const block = update.subarray(from, from + 256);
           const most = block.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
           // The scale is at most one f16 step above the largest value.
-          const level = (most * (1 + 2 ** -10) + 2 ** -24) / 127;
+          const level = (most * (1 + 2 ** -10) + 2 ** -24) / levels;
           for (const [at, value] of block.entries())
             expect(Math.abs((back[from + at] as number) - value)).toBeLessThanOrEqual(level * 1.000001);
         }
@@ -139,41 +144,44 @@ describe("codec int8", () => {
     const leases = 4000;
     const total = new Float64Array(300);
     for (let lease = 0; lease < leases; lease++) {
-      const back = decoded(int8, encoded(int8, update, { seed: 7, lease }), 300);
+      const back = decoded(codec, encoded(codec, update, { seed: 7, lease }), 300);
       for (let at = 0; at < 300; at++) total[at] = (total[at] as number) + (back[at] as number);
     }
     const most = update.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
     // One draw deviates by at most half a level; 4.5 deviations of the mean over 300 values of a fixed seed.
-    const allowed = ((4.5 * 0.5) / Math.sqrt(leases)) * (most / 127);
+    const allowed = ((4.5 * 0.5) / Math.sqrt(leases)) * (most / levels);
     let biased = 0;
     for (let at = 0; at < 300; at++) biased = Math.max(biased, Math.abs((total[at] as number) / leases - (update[at] as number)));
     expect(biased).toBeLessThan(allowed);
-    expect(allowed).toBeLessThan(most / 127 / 20);
+    expect(allowed).toBeLessThan(most / levels / 20);
   });
 
   it("draws other numbers for another lease and another seed", () => {
     const update = normals(300);
-    expect(encoded(int8, update, { seed: 7, lease: 4 })).not.toEqual(encoded(int8, update));
-    expect(encoded(int8, update, { seed: 8, lease: 3 })).not.toEqual(encoded(int8, update));
+    expect(encoded(codec, update, { seed: 7, lease: 4 })).not.toEqual(encoded(codec, update));
+    expect(encoded(codec, update, { seed: 8, lease: 3 })).not.toEqual(encoded(codec, update));
   });
 
-  it("clamps at the block's largest value: never a level beyond 127, for thousands of values that equal the scale", () => {
+  it("clamps at the block's largest value: never a level beyond the last, for thousands of values that equal the scale", () => {
     const update = new Float32Array(8192).fill(0.75).map((value, at) => (at % 2 === 0 ? value : -value));
-    const bytes = encoded(int8, update);
-    expect(new Set(new Int8Array(bytes.buffer, 64))).toEqual(new Set([127, -127]));
-    expect(decoded(int8, bytes, 8192)).toEqual(update);
+    expect(decoded(codec, encoded(codec, update), 8192)).toEqual(update);
   });
 
   it("rounds the scale up, so that no value lies outside it", () => {
     for (const value of [0.1, 1e-3, 3.3333, 2 ** -24 * 1.5, 1e-30, 1e-45]) {
-      const bits = encoded(int8, Float32Array.of(value));
+      const bits = encoded(codec, Float32Array.of(value));
       expect(f16ToNumber((bits[0] as number) | ((bits[1] as number) << 8))).toBeGreaterThanOrEqual(Math.fround(value));
     }
   });
 
   it("carries 65,504 and refuses what is larger", () => {
-    expect(trip(int8, [65_504, -65_504])).toEqual([65_504, -65_504]);
-    expect(int8.encode(Float32Array.of(65_505), STREAM)).toMatchObject({ ok: false, fault: "not-finite" });
+    expect(trip(codec, [65_504, -65_504])).toEqual([65_504, -65_504]);
+    expect(codec.encode(Float32Array.of(65_505), STREAM)).toMatchObject({ ok: false, fault: "not-finite" });
+  });
+
+  it("takes the bits a parameter that it names", () => {
+    const size = 256 * 5 * 100;
+    expect((8 * codec.encodedBytes(size)) / size).toBeCloseTo(codec.bitsPerParameter, 6);
   });
 
   it.each([
@@ -181,14 +189,82 @@ describe("codec int8", () => {
     ["a NaN scale", [0x01, 0x7c, 0], "not-finite"],
     ["a negative scale", [0x00, 0xbc, 0], "bad-payload"],
     ["a scale of -0", [0x00, 0x80, 0], "bad-payload"],
-    ["level -128", [0x00, 0x3c, 0x80], "bad-payload"],
     ["a level other than 0 under a scale of 0", [0x00, 0x00, 1], "bad-payload"],
   ])("refuses %s", (_, bytes, fault) => {
-    expect(int8.decode(Uint8Array.from(bytes), 1)).toMatchObject({ ok: false, fault });
+    expect(codec.decode(Uint8Array.from(bytes), 1)).toMatchObject({ ok: false, fault });
+  });
+});
+
+it.each([
+  ["int8", "level -128", [0x00, 0x3c, 0x80]],
+  ["int4", "level -8", [0x00, 0x3c, 0x08]],
+  ["int4", "a value after the last", [0x00, 0x3c, 0x11]],
+  ["ternary", "a byte of no five digits", [0x00, 0x3c, 243]],
+  ["ternary", "a value after the last", [0x00, 0x3c, 3]],
+  ["sign", "an infinite scale", [0x00, 0x7c, 0]],
+  ["sign", "a negative scale", [0x00, 0xbc, 0]],
+  ["sign", "a value after the last", [0x00, 0x3c, 2]],
+  ["topk", "an infinite scale", [0x00, 0x7c, 0, 0]],
+  ["topk", "a negative scale", [0x00, 0xbc, 0, 0]],
+  ["topk", "an index beyond the block", [0x00, 0x3c, 1, 0]],
+  ["topk", "bits after the last value", [0x00, 0x3c, 0, 0x40]],
+])("codec %s refuses %s", (name, _, bytes) => {
+  expect(codecNamed(name)?.decode(Uint8Array.from(bytes), 1).ok).toBe(false);
+});
+
+it("codec topk refuses an index that does not rise", () => {
+  const topk = codecNamed("topk") as Codec;
+  const bytes = encoded(topk, normals(128));
+  // Both chosen values at place 5.
+  bytes.set([5, 0x40, 1, 0], 2);
+  expect(topk.decode(bytes, 128)).toMatchObject({ ok: false, fault: "bad-payload" });
+});
+
+describe("codec sign", () => {
+  it("keeps each value's sign and each block's mean magnitude", () => {
+    const update = normals(600);
+    const back = decoded(codecNamed("sign") as Codec, encoded(codecNamed("sign") as Codec, update), 600);
+    for (let from = 0; from < 600; from += 256) {
+      const block = update.subarray(from, from + 256);
+      const mean = block.reduce((total, value) => total + Math.abs(value), 0) / block.length;
+      for (const [at, value] of block.entries()) {
+        expect(Math.sign(back[from + at] as number)).toBe(Math.sign(value));
+        expect(Math.abs(Math.abs(back[from + at] as number) / mean - 1)).toBeLessThan(2 ** -11);
+      }
+    }
+  });
+});
+
+describe("codec topk", () => {
+  it("keeps the largest 64 of 4,096 to within a third of the block's largest, and nothing else", () => {
+    const topk = codecNamed("topk") as Codec;
+    const update = normals(4096 + 100, 9);
+    const back = decoded(topk, encoded(topk, update), update.length);
+    for (const [from, to, kept] of [
+      [0, 4096, 64],
+      [4096, 4196, 2],
+    ] as const) {
+      const block = update.subarray(from, to);
+      const sizes = [...block].map(Math.abs).sort((a, b) => b - a);
+      const least = sizes[kept - 1] as number;
+      const third = (sizes[0] as number) * 0.3334;
+      for (const [at, value] of block.entries()) {
+        const said = back[from + at] as number;
+        expect(said !== 0).toBe(Math.abs(value) >= least);
+        if (said !== 0) expect(Math.abs(said - value)).toBeLessThanOrEqual(third);
+      }
+    }
+    expect((8 * topk.encodedBytes(40_960)) / 40_960).toBeLessThan(0.24);
+  });
+
+  it("chooses the first among values of one size", () => {
+    const topk = codecNamed("topk") as Codec;
+    const back = decoded(topk, encoded(topk, new Float32Array(128).fill(-2)), 128);
+    expect([...back]).toEqual([-2, -2, ...new Array(126).fill(0)]);
   });
 });
 
 it("knows no codec by a name of the language's own objects", () => {
   expect(codecNamed("constructor")).toBeUndefined();
-  expect(codecNamed("int4")).toBeUndefined();
+  expect(codecNamed("int3")).toBeUndefined();
 });

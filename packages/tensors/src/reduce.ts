@@ -34,6 +34,9 @@ export function sum(values: Float32Array): number {
   return tree(blocks);
 }
 
+/** Sum of the magnitudes in f64. */
+export const magnitudeSum = (values: Float32Array): number => sum(values.map(Math.abs));
+
 /** Inner product in f64: products of two f32 are exact there. The lengths must agree. */
 export function dot(left: Float32Array, right: Float32Array): number {
   if (left.length !== right.length) throw new RangeError(`lengths differ: ${left.length} and ${right.length}`);

@@ -1,0 +1,43 @@
+// ternary: -1, 0 or 1 times the block's scale, five to a byte as digits to base 3 (0, 1, and 2 for -1), the first value in the lowest digit.
+// 1.66 bits a parameter, unbiased, no state. For rounds of about eight contributions and more, whose average smooths its noise.
+import { blockQuantised } from "./block-quantised.ts";
+import { fault } from "./faults.ts";
+
+const TRITS = 5;
+/** 3^5: bytes from here on stand for nothing. */
+const BYTES = 243;
+const POWERS = [1, 3, 9, 27, 81] as const;
+
+/** The five levels of each byte, one behind the other. */
+const LEVELS = Int8Array.from({ length: BYTES * TRITS }, (_, at) => {
+  const digit = Math.floor(Math.floor(at / TRITS) / (POWERS[at % TRITS] as number)) % 3;
+  return digit === 2 ? -1 : digit;
+});
+
+export const ternary = blockQuantised({
+  name: "ternary",
+  levels: 1,
+  bitsPerLevel: 8 / TRITS,
+  packedBytes: (size) => Math.ceil(size / TRITS),
+  pack: (levels, into) => {
+    for (let byte = 0, at = 0; at < levels.length; byte++) {
+      let digits = 0;
+      for (let trit = 0; trit < TRITS && at < levels.length; trit++, at++)
+        digits += ((levels[at] as number) < 0 ? 2 : (levels[at] as number)) * (POWERS[trit] as number);
+      into[byte] = digits;
+    }
+  },
+  unpack: (packed, levels) => {
+    for (let byte = 0; byte < packed.length; byte++) {
+      const digits = packed[byte] as number;
+      if (digits >= BYTES) return fault("bad-payload", `byte ${byte} of the levels is ${digits}; five digits to base 3 are at most 242`);
+      for (let trit = 0; trit < TRITS; trit++) {
+        const at = byte * TRITS + trit;
+        const level = LEVELS[digits * TRITS + trit] as number;
+        if (at < levels.length) levels[at] = level;
+        else if (level !== 0) return fault("bad-payload", "the digits after the last value are not 0");
+      }
+    }
+    return null;
+  },
+});

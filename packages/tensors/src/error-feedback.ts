@@ -1,0 +1,55 @@
+// Error feedback: what a biased codec could not say in one update is kept and added to the next. A residual belongs to one run, one layout
+// and one volunteer that stays; a contribution that is refused or expires leaves it as it was, and a resend sends the same bytes.
+// e <- beta * e + x; send C(e); e <- e - decode(C(e)) [Seide et al. 2014; Karimireddy et al. 1901.09847; beta below 1: SparseLoCo 2508.15706].
+import type { Codec, CodecStream } from "./codec.ts";
+import { type CodecRefusal, fault } from "./codecs/faults.ts";
+
+export interface Proposal {
+  readonly ok: true;
+  readonly bytes: Uint8Array;
+  /** The contribution was admitted: what it did not say is kept. At most once; a proposal made since then stands on the former residual. */
+  commit(): void;
+}
+
+export class ErrorFeedback {
+  readonly #codec: Codec;
+  readonly #beta: number;
+  #residual: Float32Array;
+
+  /** `residual` as `saved` gave it, or zeros. */
+  constructor(codec: Codec, beta: number, residual: Float32Array) {
+    if (!(beta >= 0 && beta <= 1)) throw new RangeError(`beta is a number from 0 to 1, not ${beta}`);
+    this.#codec = codec;
+    this.#beta = beta;
+    this.#residual = residual.slice();
+  }
+
+  /** A copy, to be kept across reloads. */
+  saved(): Float32Array {
+    return this.#residual.slice();
+  }
+
+  /** Encodes what is kept and what is new. The residual changes only by `commit`. Refuses as the codec does. */
+  propose(update: Float32Array, stream: CodecStream): Proposal | CodecRefusal {
+    if (update.length !== this.#residual.length)
+      throw new RangeError(`an update of ${update.length} values for a residual of ${this.#residual.length}`);
+    const wanted = new Float32Array(update.length);
+    for (let at = 0; at < wanted.length; at++)
+      wanted[at] = Math.fround(this.#beta * (this.#residual[at] as number)) + (update[at] as number);
+    const encoded = this.#codec.encode(wanted, stream);
+    if (!encoded.ok) return encoded;
+    const said = this.#codec.decode(encoded.bytes, wanted.length);
+    if (!said.ok) return fault(said.fault, `what ${this.#codec.name} encoded it does not decode: ${said.detail}`);
+    for (let at = 0; at < wanted.length; at++) wanted[at] = (wanted[at] as number) - (said.update[at] as number);
+    let open = true;
+    return {
+      ok: true,
+      bytes: encoded.bytes,
+      commit: () => {
+        if (!open) throw new Error("a proposal is committed once");
+        open = false;
+        this.#residual = wanted;
+      },
+    };
+  }
+}
