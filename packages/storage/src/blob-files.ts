@@ -1,7 +1,7 @@
 // Immutable bytes as files named by their SHA-256, in folders of two levels: blobs/ab/cd/abcd.... A file under its name is whole: it is
 // written under a temporary name, synced, renamed, and the folder synced. Knows nothing of what the bytes are.
 import type { BlobRef, Sha256 } from "@weft/protocol";
-import { sha256 as hashOf } from "./checksum.ts";
+import type { HashBytes } from "./checksum.ts";
 import type { Disk } from "./disk.ts";
 import { toFault } from "./faults.ts";
 import { type BlobStore, StorageFault } from "./interfaces.ts";
@@ -11,21 +11,22 @@ const NAME = /^[0-9a-f]{64}$/;
 export class BlobFiles implements BlobStore {
   readonly #disk: Disk;
   readonly #folder: string;
+  readonly #hash: HashBytes;
   readonly #inFlight = new Map<Sha256, Promise<BlobRef>>();
   /** Folders known durable since opening. An earlier process may have died between a rename and its sync, so each is synced once. */
   readonly #folders = new Map<string, Promise<void>>();
   #drafts = 0;
 
-  constructor(disk: Disk, folder: string) {
+  constructor(disk: Disk, folder: string, hash: HashBytes) {
     this.#disk = disk;
     this.#folder = folder;
+    this.#hash = hash;
   }
 
   /** Removes what a process that died left half-written. */
   async recover(): Promise<void> {
     const drafts = `${this.#folder}/drafts`;
     await this.#disk.makeFolder(drafts);
-    await this.#disk.syncFolder(this.#folder);
     for (const name of await this.#disk.list(drafts)) await this.#disk.unlink(`${drafts}/${name}`);
   }
 
@@ -37,7 +38,7 @@ export class BlobFiles implements BlobStore {
   }
 
   async put(bytes: Uint8Array): Promise<BlobRef> {
-    const sha256 = await hashOf(bytes);
+    const sha256 = await this.#hash(bytes);
     const same = this.#inFlight.get(sha256);
     if (same !== undefined) return same;
     const work = this.#write(sha256, bytes).catch((error: unknown) => {
@@ -56,7 +57,11 @@ export class BlobFiles implements BlobStore {
     const folder = this.#folderOf(sha256);
     const path = this.#path(sha256);
     await this.#durableFolder(folder);
-    if ((await this.#disk.size(path)) === bytes.length) return ref;
+    if ((await this.#disk.size(path)) !== null) {
+      // Whoever puts what is there relies on it: a promise for bytes that have changed meanwhile would be empty.
+      await this.get(sha256);
+      return ref;
+    }
     const draft = `${this.#folder}/drafts/${this.#drafts++}`;
     const file = await this.#disk.openAppend(draft);
     try {
@@ -90,7 +95,7 @@ export class BlobFiles implements BlobStore {
   async get(sha256: Sha256): Promise<Uint8Array | null> {
     const bytes = await this.getRange(sha256, 0, Number.MAX_SAFE_INTEGER);
     if (bytes === null) return null;
-    if ((await hashOf(bytes)) === sha256) return bytes;
+    if ((await this.#hash(bytes)) === sha256) return bytes;
     throw new StorageFault(
       "damaged",
       `${this.#path(sha256)}: the file's bytes do not match its name. It was changed or the disk is failing; nothing was repaired.`,

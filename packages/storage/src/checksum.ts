@@ -22,8 +22,11 @@ export const hex = (bytes: Uint8Array): string => {
 export const fromHex = (text: string): Uint8Array<ArrayBuffer> =>
   Uint8Array.from({ length: text.length / 2 }, (_, index) => Number.parseInt(text.slice(2 * index, 2 * index + 2), 16));
 
+/** SHA-256 of bytes as 64 lower-case hexadecimal digits. */
+export type HashBytes = (bytes: Uint8Array) => Promise<Sha256>;
+
 /** Through WebCrypto, which hashes off the event loop. */
-export const sha256 = async (bytes: Uint8Array): Promise<Sha256> => {
+export const sha256: HashBytes = async (bytes) => {
   const own = bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
   return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", own)));
 };

@@ -4,7 +4,7 @@
 // Segment: magic "WFTC", 16 random bytes. Record: magic "WREC", batch mark, SHA-256, length (u32), CRC-32 of the segment's random bytes and
 // the header so far; then the bytes. The random bytes keep a contribution from holding something that looks like a header of its segment.
 import type { RunId, Sha256 } from "@weft/protocol";
-import { crc32, fromHex, sha256 as hashOf, hex } from "./checksum.ts";
+import { crc32, fromHex, type HashBytes, hex } from "./checksum.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { toFault } from "./faults.ts";
 import { StorageFault } from "./interfaces.ts";
@@ -76,12 +76,14 @@ export class ContributionFiles {
   readonly #disk: Disk;
   readonly #folder: string;
   readonly #segmentBytes: number;
+  readonly #hash: HashBytes;
   readonly #runs = new Map<RunId, RunFiles>();
 
-  constructor(disk: Disk, folder: string, segmentBytes: number) {
+  constructor(disk: Disk, folder: string, segmentBytes: number, hash: HashBytes) {
     this.#disk = disk;
     this.#folder = folder;
     this.#segmentBytes = segmentBytes;
+    this.#hash = hash;
   }
 
   #files(run: RunId): RunFiles {
@@ -147,7 +149,7 @@ export class ContributionFiles {
       // Of the last batch also the bytes may be missing behind a header that arrived.
       const lastBatch = found.slice(found.findLastIndex(({ header }) => header.startsBatch));
       for (const { header, offset: at } of lastBatch) {
-        if ((await hashOf(await this.#disk.readRange(path, at, at + header.sizeBytes))) === header.sha256) continue;
+        if ((await this.#hash(await this.#disk.readRange(path, at, at + header.sizeBytes))) === header.sha256) continue;
         end = at - HEADER_BYTES;
         found.length = found.findIndex((entry) => entry.offset === at);
         break;
@@ -164,7 +166,6 @@ export class ContributionFiles {
     segment.sizeBytes = end;
     await file.datasync();
     await this.#disk.syncFolder(files.folder);
-    await this.#disk.syncFolder(this.#folder);
     files.last = segment;
     files.file = file;
     return end === sizeBytes
@@ -213,7 +214,8 @@ export class ContributionFiles {
     } catch (error) {
       throw toFault(error, `Reading a contribution of ${run}`);
     }
-    if ((await hashOf(bytes)) !== sha256) throw damaged(path, `the contribution ${sha256} at byte ${place.offset} does not match its hash`);
+    if ((await this.#hash(bytes)) !== sha256)
+      throw damaged(path, `the contribution ${sha256} at byte ${place.offset} does not match its hash`);
     return bytes;
   }
 

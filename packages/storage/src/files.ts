@@ -2,6 +2,7 @@
 // Knows the order of writes; the formats stand in ledger-lines.ts, contribution-files.ts and blob-files.ts.
 import { RunId } from "@weft/protocol";
 import { BlobFiles } from "./blob-files.ts";
+import { type HashBytes, sha256 } from "./checksum.ts";
 import { ContributionFiles } from "./contribution-files.ts";
 import { type Disk, DiskError, type DiskLock, parentOf } from "./disk.ts";
 import { toFault } from "./faults.ts";
@@ -19,6 +20,8 @@ export interface FileStorageOptions {
   /** Contributions waiting for the disk; above it, `put` waits. */
   readonly maxPendingBytes?: number;
   readonly schedule?: Schedule;
+  /** WebCrypto's where none is given, which answers from another thread, when it likes. */
+  readonly hash?: HashBytes;
 }
 
 const FORMAT = "weft-storage/1";
@@ -86,7 +89,6 @@ const checkFormat = async (disk: Disk, folder: string): Promise<void> => {
     await file.datasync();
     await file.close();
     await disk.rename(draft, path);
-    await disk.syncFolder(folder);
     return;
   }
   const found = new TextDecoder().decode(await disk.readRange(path, 0, 100)).trim();
@@ -114,10 +116,12 @@ class FileStorage implements Storage {
   static async open(disk: Disk, folder: string, lock: DiskLock, options: FileStorageOptions): Promise<FileStorage> {
     await checkFormat(disk, folder);
     for (const name of ["ledger", "contributions", "blobs"]) await disk.makeFolder(`${folder}/${name}`);
+    // Together with the format's entry: nothing is stored before.
     await disk.syncFolder(folder);
     const ledgers = new LedgerFiles(disk, `${folder}/ledger`, options.ledgerSegmentBytes ?? 8 * 1024 ** 2);
-    const contributions = new ContributionFiles(disk, `${folder}/contributions`, options.contributionSegmentBytes ?? 256 * 1024 ** 2);
-    const blobs = new BlobFiles(disk, `${folder}/blobs`);
+    const hash = options.hash ?? sha256;
+    const contributions = new ContributionFiles(disk, `${folder}/contributions`, options.contributionSegmentBytes ?? 256 * 1024 ** 2, hash);
+    const blobs = new BlobFiles(disk, `${folder}/blobs`, hash);
     const recovered = lock.note === null ? [] : [lock.note];
     recovered.push(...(await contributions.recover(isRunId)), ...(await ledgers.recover(isRunId)));
     await blobs.recover();
