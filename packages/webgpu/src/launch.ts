@@ -13,6 +13,8 @@ export interface Kernel {
   readonly outputs: Readonly<Record<string, Element>>;
   readonly inputs: Readonly<Record<string, Element>>;
   readonly uniforms: Readonly<Record<string, "u32" | "i32" | "f32">>;
+  /** Extensions of the language that it uses; the device must have the features. */
+  readonly enables?: readonly string[];
   /** Declarations and `fn main`, its attributes included. */
   readonly body: string;
 }
@@ -46,11 +48,12 @@ const MAX_WORKGROUPS = 65_535;
 export const workgroupsFor = (items: number, perGroup = 1): number => Math.min(Math.max(1, Math.ceil(items / perGroup)), MAX_WORKGROUPS);
 
 /** The whole shader: bindings and uniforms as the kernel names them, then its body. */
-export function shaderOf({ outputs, inputs, uniforms, body }: Kernel): string {
+export function shaderOf({ outputs, inputs, uniforms, enables = [], body }: Kernel): string {
   const bind = (access: string, from: number) => (entry: [string, Element], index: number) =>
     `@group(0) @binding(${from + index}) var<storage, ${access}> ${entry[0]}: array<${entry[1]}>;`;
   const count = Object.keys(outputs).length;
   return [
+    ...enables.map((name) => `enable ${name};`),
     `struct Uniforms { ${Object.entries(uniforms)
       .map(([name, type]) => `${name}: ${type},`)
       .join(" ")} }`,
@@ -61,17 +64,32 @@ export function shaderOf({ outputs, inputs, uniforms, body }: Kernel): string {
   ].join("\n");
 }
 
+const labelOf = (kernel: Kernel): string => `weft ${kernel.name}`;
+
+function descriptorOf(device: GPUDevice, kernel: Kernel): GPUComputePipelineDescriptor {
+  const label = labelOf(kernel);
+  const module = device.createShaderModule({ code: shaderOf(kernel), label });
+  return { compute: { module, entryPoint: "main" }, label, layout: "auto" };
+}
+
 function pipelineOf(backend: WebGPUBackend, internals: Internals, kernel: Kernel): GPUComputePipeline | Promise<GPUComputePipeline> {
-  const key = `weft ${kernel.name}`;
-  const known = internals.pipelineCache[key];
+  const known = internals.pipelineCache[labelOf(kernel)];
   if (known !== undefined) return known;
   const { device } = backend;
-  const module = device.createShaderModule({ code: shaderOf(kernel), label: key });
-  const descriptor: GPUComputePipelineDescriptor = { compute: { module, entryPoint: "main" }, label: key, layout: "auto" };
+  const descriptor = descriptorOf(device, kernel);
   const ahead = tf.env().getBool("WEBGPU_ENGINE_COMPILE_ONLY");
   const made = ahead ? device.createComputePipelineAsync(descriptor) : device.createComputePipeline(descriptor);
-  internals.pipelineCache[key] = made;
+  internals.pipelineCache[labelOf(kernel)] = made;
   return made;
+}
+
+/** The kernel's pipeline, made now where it is not known, and known from now on. Rejects where the device does not compile it. */
+export async function compile(backend: WebGPUBackend, kernel: Kernel): Promise<GPUComputePipeline> {
+  const { pipelineCache } = backend as unknown as Internals;
+  const pipeline = await (pipelineCache[labelOf(kernel)] ??
+    backend.device.createComputePipelineAsync(descriptorOf(backend.device, kernel)));
+  pipelineCache[labelOf(kernel)] = pipeline;
+  return pipeline;
 }
 
 /** Enters one dispatch into the stream of commands, or, while compiling ahead, only asks for its pipeline. */

@@ -3,7 +3,14 @@
 import * as tf from "@tensorflow/tfjs-core";
 
 /** Each has a twin for its gradient, `${name}Gradient`: both are there or neither is used. */
-export type FusedOperation = "WeftLayerNorm" | "WeftGelu" | "WeftCrossEntropy" | "WeftEmbedding" | "WeftAttention";
+export type FusedOperation =
+  | "WeftLinear"
+  | "WeftLayerNorm"
+  | "WeftGelu"
+  | "WeftCrossEntropy"
+  | "WeftEmbedding"
+  | "WeftAttention"
+  | "WeftLstm";
 
 export function hasFused(name: FusedOperation): boolean {
   const backend = tf.getBackend();

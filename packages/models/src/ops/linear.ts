@@ -1,22 +1,52 @@
-// Dense layers on the tape: y = x W (+ b), then ReLU where asked, with the weight in PyTorch's or in GPT-2's layout.
+// Dense layers on the tape: y = x W (+ b), then an activation where asked, with the weight in PyTorch's or in GPT-2's layout.
 import * as tf from "@tensorflow/tfjs-core";
 import { differentiable } from "./differentiable.ts";
+import { hasFused, runFused } from "./fused.ts";
+import { gelu } from "./gelu.ts";
 
 export interface LinearOptions {
   /** `out-in`: PyTorch's Linear. `in-out`: the Conv1D of GPT-2. */
   readonly layout: "out-in" | "in-out";
   readonly bias?: tf.Tensor;
-  readonly activation?: "relu";
+  readonly activation?: "relu" | "gelu-exact" | "gelu-tanh";
   /** `x` is data, not a result: its gradient is not computed. */
   readonly inputIsData?: boolean;
 }
 
 /** [rows, inputs] times the weight: [rows, outputs]. */
 export function linear(x: tf.Tensor2D, weight: tf.Tensor2D, options: LinearOptions): tf.Tensor2D {
+  if (hasFused("WeftLinear")) return fusedLinear(x, weight, options);
+  const { activation, ...rest } = options;
+  if (activation === "gelu-exact" || activation === "gelu-tanh")
+    return gelu(plainLinear(x, weight, rest), activation === "gelu-exact" ? "exact" : "tanh");
+  return plainLinear(x, weight, { ...rest, ...(activation === undefined ? {} : { activation }) });
+}
+
+const differentiated = (x: tf.Tensor2D, weight: tf.Tensor2D, { inputIsData = false, bias }: LinearOptions): tf.Tensor[] => [
+  ...(inputIsData ? [] : [x]),
+  weight,
+  ...(bias === undefined ? [] : [bias]),
+];
+
+function fusedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, options: LinearOptions): tf.Tensor2D {
+  const { layout, bias, activation = "none", inputIsData = false } = options;
+  const attributes = { outIn: layout === "out-in", activation };
+  return differentiable(differentiated(x, weight, options), () => {
+    const [value, before] = runFused("WeftLinear", { x, weight, bias }, attributes) as [tf.Tensor2D, tf.Tensor2D?];
+    const seen = activation === "none" ? undefined : (before ?? value);
+    return {
+      value,
+      kept: seen === undefined ? [x] : [x, seen],
+      backward: (dy, [input, s]) =>
+        runFused("WeftLinearGradient", { dy, x: input, weight, seen: s }, { ...attributes, hasBias: bias !== undefined, inputIsData }),
+    };
+  }) as tf.Tensor2D;
+}
+
+function plainLinear(x: tf.Tensor2D, weight: tf.Tensor2D, options: LinearOptions & { readonly activation?: "relu" }): tf.Tensor2D {
   const { layout, bias, activation, inputIsData = false } = options;
   const outIn = layout === "out-in";
-  const inputs = [...(inputIsData ? [] : [x]), weight, ...(bias === undefined ? [] : [bias])];
-  return differentiable(inputs, () => {
+  return differentiable(differentiated(x, weight, options), () => {
     const value = product(x, weight, outIn, bias, activation);
     return {
       value,

@@ -7,7 +7,7 @@ export type GeluKind = "exact" | "tanh";
 const THREADS = 64;
 
 /** `phi(x)` and `slope(x)`: GELU(x) = x phi(x), and slope its derivative. */
-const FUNCTIONS: Record<GeluKind, string> = {
+export const GELU_FUNCTIONS: Record<GeluKind, string> = {
   // erf by Abramowitz and Stegun, 7.1.26: absolute error below 1.5e-7.
   exact: `
 fn phi(x: f32) -> f32 {
@@ -38,14 +38,14 @@ const forward = (kind: GeluKind): Kernel => ({
   outputs: { y: "f32" },
   inputs: { x: "f32" },
   uniforms: { size: "u32" },
-  body: `${FUNCTIONS[kind]}${elementwise("y[i] = x[i] * phi(x[i]);")}`,
+  body: `${GELU_FUNCTIONS[kind]}${elementwise("y[i] = x[i] * phi(x[i]);")}`,
 });
 const backward = (kind: GeluKind): Kernel => ({
   name: `geluGradient ${kind}`,
   outputs: { dx: "f32" },
   inputs: { dy: "f32", x: "f32" },
   uniforms: { size: "u32" },
-  body: `${FUNCTIONS[kind]}${elementwise("dx[i] = dy[i] * slope(x[i]);")}`,
+  body: `${GELU_FUNCTIONS[kind]}${elementwise("dx[i] = dy[i] * slope(x[i]);")}`,
 });
 
 function run(backend: WebGPUBackend, kernel: Kernel, inputs: readonly TensorInfo[]): TensorInfo[] {

@@ -1,7 +1,9 @@
-// WGSL of the register-tiled matrix product: a workgroup of 8x8 threads makes a 64x64 tile of the result, each thread 8x8 of it in
-// registers, from slices of 8 along the inner dimension in workgroup memory. Any extents: what lies outside reads as 0. How A and B are
-// stored stands in the uniforms, so that one pipeline serves all layouts: it takes longer to compile than most other kernels together.
+// WGSL of the register-tiled matrix product for any extents and any of the four layouts: a workgroup of 8x8 threads makes a 64x64 tile of
+// the result, each thread 8x8 of it in registers, from slices of 8 along the inner dimension in workgroup memory. What lies outside reads
+// as 0. How A and B are stored stands in the uniforms, so that one pipeline serves all layouts: it takes longer to compile than most other
+// kernels together. The tilings of matmul-wide.ts are faster where extents allow them.
 import type { Kernel } from "../launch.ts";
+import { BIASED, type Ending, finishOf, outputsOf } from "./matmul-epilogue.ts";
 
 export const TILE = 64;
 /** Slices are cleared before the first use, which some compilers write out value by value: twice the depth, twice the time to compile. */
@@ -33,7 +35,13 @@ const place = (k: string, four: string, alongInner: string): string => `
       let ${k} = select(place / ${TILE / 4}, place % ${DEPTH}, ${alongInner});
       let ${four} = select(place % ${TILE / 4}, place / ${DEPTH}, ${alongInner});`;
 
-const body = `
+const store = (name: string, value: string): string => `
+    if (column < uniforms.columns) { ${name}[at] = ${value}.x; }
+    if (column + 1 < uniforms.columns) { ${name}[at + 1] = ${value}.y; }
+    if (column + 2 < uniforms.columns) { ${name}[at + 2] = ${value}.z; }
+    if (column + 3 < uniforms.columns) { ${name}[at + 3] = ${value}.w; }`;
+
+const body = (ending: Ending): string => `
 var<workgroup> sliceA: array<array<vec4<f32>, ${TILE / 4}>, ${DEPTH}>;
 var<workgroup> sliceB: array<array<vec4<f32>, ${TILE / 4}>, ${DEPTH}>;
 
@@ -45,6 +53,12 @@ fn valueB(base: i32, k: i32, column: i32) -> f32 {
   if (column >= uniforms.columns || k >= uniforms.inner) { return 0.0; }
   return f32(B[base + k * uniforms.innerB + column * uniforms.columnB]);
 }
+fn biasAt(column: i32) -> vec4<f32> {
+  if ((uniforms.epilogue & ${BIASED}) == 0) { return vec4<f32>(); }
+  let last = uniforms.columns - 1;
+  return vec4<f32>(bias[min(column, last)], bias[min(column + 1, last)], bias[min(column + 2, last)], bias[min(column + 3, last)]);
+}
+${finishOf(ending)}
 
 @compute @workgroup_size(${THREADS}, ${THREADS})
 fn main(
@@ -90,21 +104,18 @@ ${multiply}
     let column = tileColumn + 8 * x + 4 * (part % 2);
     if (row >= uniforms.rows) { continue; }
     let at = base + row * uniforms.columns + column;
-    let sum = sums[part];
-    if (column < uniforms.columns) { result[at] = sum.x; }
-    if (column + 1 < uniforms.columns) { result[at + 1] = sum.y; }
-    if (column + 2 < uniforms.columns) { result[at + 2] = sum.z; }
-    if (column + 3 < uniforms.columns) { result[at + 3] = sum.w; }
+    let sum = sums[part] + biasAt(column);
+    let value = finish(sum);${store("result", "value")}${ending === "linear" ? "" : store("before", "sum")}
   }
 }
 `;
 
 /** Element (row, k) of A lies at row * rowA + k * innerA, element (k, column) of B at k * innerB + column * columnB, batch after batch.
  *  A or B may be integers: TensorFlow.js casts int32 to float32 by name alone, so values are converted as they are read. */
-export const matmulKernel = (a: "f32" | "i32", b: "f32" | "i32"): Kernel => ({
-  name: `matmul ${a} ${b}`,
-  outputs: { result: "f32" },
-  inputs: { A: a, B: b },
-  uniforms: { rows: "i32", columns: "i32", inner: "i32", rowA: "i32", innerA: "i32", innerB: "i32", columnB: "i32" },
-  body,
+export const matmulKernel = (a: "f32" | "i32", b: "f32" | "i32", ending: Ending): Kernel => ({
+  name: `matmul any ${a} ${b} ${ending}`,
+  outputs: outputsOf(ending, "f32"),
+  inputs: { A: a, B: b, bias: "f32" },
+  uniforms: { rows: "i32", columns: "i32", inner: "i32", rowA: "i32", innerA: "i32", innerB: "i32", columnB: "i32", epilogue: "i32" },
+  body: body(ending),
 });

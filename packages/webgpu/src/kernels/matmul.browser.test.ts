@@ -42,7 +42,7 @@ describe("the tiled matrix product", { timeout: 90_000 }, () => {
     const a = tf.tensor3d(valuesA, transposeA ? [batch, inner, rows] : [batch, rows, inner]);
     const b = tf.tensor3d(valuesB, transposeB ? [batch, columns, inner] : [batch, inner, columns]);
     const y = direct
-      ? tf.engine().makeTensorFromTensorInfo(tiledMatmul(backend, { a, b, transposeA, transposeB }))
+      ? tf.engine().makeTensorFromTensorInfo(tiledMatmul(backend, { a, b, transposeA, transposeB })[0] as tf.TensorInfo)
       : tf.matMul(a, b, transposeA, transposeB);
     expect(y.shape).toEqual([batch, rows, columns]);
     const actual = await readBack.read([y]);
