@@ -88,7 +88,6 @@ export class LedgerFiles {
     }
     await file.datasync();
     await this.#disk.syncFolder(ledger.folder);
-    await this.#disk.syncFolder(this.#folder);
     return sentences;
   }
 

@@ -12,12 +12,36 @@ interface Folder {
   seen: Map<string, Inode | "folder">;
   durable: Map<string, Inode | "folder">;
 }
-/** `lost`: only synced bytes and entries survive. `torn`: entries survive, unsynced bytes survive in part. `killed`: the process died, the disk did not. */
-export type PowerCut = "lost" | "torn" | "killed";
+/**
+ * `lost`: only synced bytes and entries survive. `torn`: entries survive, unsynced bytes survive in part. `mixed`: of what was not synced each
+ * entry and each file's bytes survive or not on their own, some as zeros. `killed`: the process died, the disk did not.
+ */
+export type PowerCut = "lost" | "torn" | "mixed" | "killed";
 
 export interface MemoryDiskOptions {
   readonly capacityBytes?: number;
 }
+
+/** Numbers from 0 to 1 (exclusive), the same for the same seed (xorshift32 [Marsaglia 2003]). */
+const chances = (seed: number): (() => number) => {
+  let state = (Math.imul(seed + 1, 0x9e37_79b1) ^ 0x5bd1_e995) | 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+};
+
+/** Each entry as it is seen now or as it is durable. */
+const mixedEntries = ({ seen, durable }: Folder, chance: () => number): Folder["seen"] => {
+  const entries: Folder["seen"] = new Map();
+  for (const name of new Set([...durable.keys(), ...seen.keys()])) {
+    const entry = (durable.get(name) === seen.get(name) || chance() < 0.5 ? seen : durable).get(name);
+    if (entry !== undefined) entries.set(name, entry);
+  }
+  return entries;
+};
 
 const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
@@ -49,21 +73,23 @@ export class MemoryDisk implements Disk {
   cutPowerAt(operation: number): void {
     this.#cutAt = operation;
   }
-  /** The machine starts again: handles and locks of before are gone, and so is what the cut takes. */
-  powerOn(cut: PowerCut): void {
+  /** The machine starts again: handles and locks of before are gone, and so is what the cut takes. `seed` chooses what a mixed cut takes. */
+  powerOn(cut: PowerCut, seed = 0): void {
     this.#boot++;
     this.#stopped = false;
     this.#cutAt = Number.POSITIVE_INFINITY;
     this.#locks.clear();
     if (cut === "killed") return;
     const done = new Set<Inode>();
+    const chance = chances(seed);
     for (const folder of this.#folders.values()) {
       if (cut === "lost") folder.seen = new Map(folder.durable);
-      else folder.durable = new Map(folder.seen);
+      else if (cut === "mixed") folder.seen = mixedEntries(folder, chance);
+      folder.durable = new Map(folder.seen);
       for (const entry of folder.seen.values()) {
         if (entry === "folder" || done.has(entry)) continue;
         done.add(entry);
-        this.#loseUnsynced(entry, cut);
+        this.#loseUnsynced(entry, cut, chance);
       }
     }
     // A folder whose own entry was lost is gone with all it held.
@@ -73,12 +99,18 @@ export class MemoryDisk implements Disk {
     }
   }
 
-  #loseUnsynced(inode: Inode, cut: "lost" | "torn"): void {
+  #loseUnsynced(inode: Inode, cut: "lost" | "torn" | "mixed", chance: () => number): void {
     const now = inode.bytes.slice(0, inode.size);
     const kept = inode.synced.length;
     const extra = now.length - kept;
+    let survives = inode.synced.slice();
     // Torn: about half of the unsynced tail is there.
-    const survives = cut === "torn" && extra > 0 ? now.slice(0, kept + Math.ceil(extra / 2)) : inode.synced.slice();
+    if (cut === "torn" && extra > 0) survives = now.slice(0, kept + Math.ceil(extra / 2));
+    else if (cut === "mixed" && extra > 0) {
+      survives = now.slice(0, kept + Math.floor(chance() * (extra + 1)));
+      // The length is there, but pages before its end never came.
+      if (chance() < 0.5) survives.fill(0, kept, kept + Math.ceil(chance() * (survives.length - kept)));
+    } else if (cut === "mixed" && chance() < 0.5) survives = now;
     inode.bytes = survives;
     inode.size = survives.length;
     inode.synced = survives.slice();
