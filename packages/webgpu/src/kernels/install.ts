@@ -8,7 +8,9 @@ import { crossEntropy, crossEntropyGradient } from "./cross-entropy.ts";
 import { embedding, embeddingGradient } from "./embedding.ts";
 import { type GeluKind, gelu, geluGradient } from "./gelu.ts";
 import { layerNorm, layerNormGradient } from "./layer-norm.ts";
+import { linear, linearGradient } from "./linear.ts";
 import { installMatmul, MATMUL, removeMatmul } from "./matmul.ts";
+import type { Activation } from "./matmul-epilogue.ts";
 
 type Inputs = Record<string, tf.TensorInfo>;
 type Attributes = Readonly<Record<string, unknown>>;
@@ -27,6 +29,17 @@ const FUSED: Readonly<Record<string, Run>> = {
   },
   WeftLayerNormGradient: (backend, inputs, { hasBias }) =>
     layerNormGradient(backend, { ...take(inputs, "dy", "x", "gain", "statistics"), hasBias: Boolean(hasBias) }),
+  WeftLinear: (backend, inputs, { outIn, activation }) =>
+    linear(backend, { ...take(inputs, "x", "weight"), outIn: outIn as boolean, activation: activation as Activation }, inputs.bias),
+  WeftLinearGradient: (backend, inputs, { outIn, activation, hasBias, inputIsData }) =>
+    linearGradient(backend, {
+      ...take(inputs, "dy", "x", "weight"),
+      seen: inputs.seen,
+      outIn: outIn as boolean,
+      activation: activation as Activation,
+      hasBias: hasBias as boolean,
+      inputIsData: inputIsData as boolean,
+    }),
   WeftGelu: (backend, inputs, { kind }) => gelu(backend, take(inputs, "x").x, kind as GeluKind),
   WeftGeluGradient: (backend, inputs, { kind }) => {
     const { dy, x } = take(inputs, "dy", "x");
