@@ -6,7 +6,7 @@ import { strFromU8, unzipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import { CHECKPOINT_FILES, type CheckpointFiles } from "./checkpoint-files.ts";
 import { type Checkpoint, checkpointSpec, checkpointWeights, readCheckpoint } from "./read-checkpoint.ts";
-import { ALPHABET, CNN, example, GPT, MLP } from "./support/example.ts";
+import { ALPHABET, CNN, example, GPT, LSTM, MLP } from "./support/example.ts";
 import { craftZip } from "./support/zip.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
 
@@ -27,7 +27,7 @@ const textOf = (input: CheckpointFiles, name: string): string => {
   if (content === undefined) throw new Error(`${name} is missing`);
   return new TextDecoder().decode(content);
 };
-const MODELS = [MLP, CNN, GPT, { ...GPT, bias: true, gelu: "tanh" }] as unknown as readonly ModelSpec[];
+const MODELS = [MLP, CNN, LSTM, GPT, { ...GPT, bias: true, gelu: "tanh" }] as unknown as readonly ModelSpec[];
 
 describe.each(MODELS)("a checkpoint of $kind", (model) => {
   it("comes back with the same weights, bit for bit, and the same specification", () => {
@@ -166,6 +166,9 @@ describe("the model card", () => {
     const cnn = textOf(example(CNN), "README.md");
     expect(cnn).toContain("self.conv2 = torch.nn.Conv2d(2, 3, 3, padding=1)");
     expect(cnn).toContain("self.fc1 = torch.nn.Linear(12, 5)");
+    const lstm = textOf(example(LSTM), "README.md");
+    expect(lstm).toContain("self.lstm = torch.nn.LSTM(2, 3, 1, batch_first=True)");
+    expect(lstm).toContain("library_name: pytorch\npipeline_tag: text-generation");
     expect(textOf(example(GPT as unknown as ModelSpec), "README.md")).toContain('AutoModelForCausalLM.from_pretrained(".")');
   });
 });

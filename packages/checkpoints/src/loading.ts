@@ -1,5 +1,5 @@
 // The part of a model card that shows how to load the weights in Python, generated from the architecture.
-import type { CnnSpec, DatasetManifest, MlpSpec, RunSpec } from "@weft/protocol";
+import type { CnnSpec, DatasetManifest, LstmSpec, MlpSpec, RunSpec } from "@weft/protocol";
 
 const GPT = `from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -56,6 +56,18 @@ function cnn({ height, width, inChannels, channels, kernel, hidden, classes }: C
   );
 }
 
+function lstm({ vocabulary, context, embedding, layers, hidden }: LstmSpec, scaled: string): string {
+  return module(
+    [
+      `self.embedding = torch.nn.Embedding(${vocabulary}, ${embedding})`,
+      `self.lstm = torch.nn.LSTM(${embedding}, ${hidden}, ${layers}, batch_first=True)`,
+      `self.fc = torch.nn.Linear(${hidden}, ${vocabulary})`,
+    ],
+    `[batch, up to ${context}], ${scaled}`,
+    ["return self.fc(self.lstm(self.embedding(x))[0])"],
+  );
+}
+
 /** Python that loads model.safetensors from the current folder. */
 export function loadingCode({ model }: RunSpec, { form }: DatasetManifest): string {
   const scaled = form.kind === "images" ? `pixel values divided by ${form.scale}` : "token ids";
@@ -66,6 +78,8 @@ export function loadingCode({ model }: RunSpec, { form }: DatasetManifest): stri
       return mlp(model, scaled);
     case "cnn":
       return cnn(model, scaled);
+    case "lstm":
+      return lstm(model, scaled);
     default:
       throw model satisfies never;
   }

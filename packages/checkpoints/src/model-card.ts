@@ -1,6 +1,6 @@
 // README.md of a checkpoint: a model card with YAML front matter, as the Hugging Face hub reads it
 // (https://huggingface.co/docs/hub/model-cards), and text for people. Whatever strangers wrote is escaped.
-import { totalSamples } from "@weft/protocol";
+import { readsText, totalSamples } from "@weft/protocol";
 import type { CheckpointFiles } from "./checkpoint-files.ts";
 import { licenceLine } from "./licences.ts";
 import { loadingCode } from "./loading.ts";
@@ -15,7 +15,7 @@ const HUB_LICENSES = new Set(
     "mpl-2.0 ncsa odbl ofl-1.1 osl-3.0 postgresql unlicense zlib"
   ).split(" "),
 );
-const KIND = { mlp: "A network of dense layers", cnn: "A convolutional network", gpt: "A GPT-2" } as const;
+const KIND = { mlp: "A network of dense layers", cnn: "A convolutional network", gpt: "A GPT-2", lstm: "An LSTM" } as const;
 const MAX_EVALUATIONS_SHOWN = 12;
 const MAX_CONTRIBUTORS_SHOWN = 200;
 
@@ -26,11 +26,11 @@ function frontMatter({ run, spec, manifest }: CheckpointFiles): string {
   const license = HUB_LICENSES.has(listed)
     ? [`license: ${listed}`]
     : ["license: other", `license_name: ${yamlText(spec.license)}`, "license_link: LICENSE"];
-  const gpt = spec.model.kind === "gpt";
+  const text = readsText(spec.model);
   const lines = [
     ...license,
-    `library_name: ${gpt ? "transformers" : "pytorch"}`,
-    `pipeline_tag: ${gpt ? "text-generation" : "image-classification"}`,
+    `library_name: ${spec.model.kind === "gpt" ? "transformers" : "pytorch"}`,
+    `pipeline_tag: ${text ? "text-generation" : "image-classification"}`,
     "tags:",
     "- weft",
     "- volunteer-computing",
@@ -38,7 +38,7 @@ function frontMatter({ run, spec, manifest }: CheckpointFiles): string {
     "datasets:",
     `- ${yamlText(manifest.id)}`,
     "metrics:",
-    `- ${gpt ? "perplexity" : "accuracy"}`,
+    `- ${text ? "perplexity" : "accuracy"}`,
     `model_name: ${yamlText(run)}`,
   ];
   return `---\n${lines.join("\n")}\n---`;
@@ -55,10 +55,10 @@ function evaluations({ metrics, spec }: CheckpointFiles): string {
   const rows = thinned(metrics, MAX_EVALUATIONS_SHOWN).map(({ version, lossMean, accuracy }) => [
     String(version),
     lossMean.toFixed(4),
-    ...(spec.model.kind === "gpt" ? [Math.exp(lossMean).toFixed(3)] : []),
+    ...(readsText(spec.model) ? [Math.exp(lossMean).toFixed(3)] : []),
     accuracy === null ? "" : `${(100 * accuracy).toFixed(2)} %`,
   ]);
-  const head = ["version", "loss", ...(spec.model.kind === "gpt" ? ["perplexity"] : []), "right"];
+  const head = ["version", "loss", ...(readsText(spec.model) ? ["perplexity"] : []), "right"];
   return `Measured by the coordinator on held-out data.\n\n${table(head, rows)}`;
 }
 

@@ -50,6 +50,15 @@ export function modelConfig({ model }: RunSpec, { form }: DatasetManifest): Reco
         activation: "relu",
         ...images,
       };
+    case "lstm":
+      return {
+        model_type: "weft-lstm",
+        vocabulary: model.vocabulary,
+        context: model.context,
+        embedding: model.embedding,
+        layers: model.layers,
+        hidden: model.hidden,
+      };
     default:
       throw model satisfies never;
   }

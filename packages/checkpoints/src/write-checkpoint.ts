@@ -1,5 +1,6 @@
 // Writes one version as an archive that other tools load: names, shapes and configuration as the model's home has them.
 // The same input gives the same bytes. Knows no storage.
+import { readsText } from "@weft/protocol";
 import { writeSafetensors } from "@weft/tensors";
 import { type Zippable, zipSync } from "fflate";
 import { CHECKPOINT_FILES, type CheckpointFile, type CheckpointFiles, checkpointFolder } from "./checkpoint-files.ts";
@@ -36,12 +37,12 @@ function trainConfig({ run, version, spec, manifest, weightsSha256, ledger }: Ch
 /** Contents by file name; a file that this version does not have is absent. */
 function contents(input: CheckpointFiles): Partial<Record<CheckpointFile, string | Uint8Array>> {
   const { spec, manifest } = input;
-  if (spec.model.kind === "gpt" && manifest.form.kind !== "text") throw new TypeError("a gpt is trained on text");
+  if (readsText(spec.model) && manifest.form.kind !== "text") throw new TypeError(`a model of kind ${spec.model.kind} is trained on text`);
   const text =
     manifest.form.kind === "text"
       ? {
           "tokenizer.json": tokenizerText(manifest.form.alphabet),
-          "tokenizer_config.json": json(tokenizerConfig(spec.model.kind === "gpt" ? spec.model.context : 1)),
+          "tokenizer_config.json": json(tokenizerConfig(readsText(spec.model) ? spec.model.context : 1)),
         }
       : {};
   return {

@@ -13,6 +13,7 @@ import {
   type Result,
   type RunId,
   type RunSpec,
+  readsText,
   refuse,
   totalSamples,
 } from "@weft/protocol";
@@ -44,15 +45,15 @@ export function misfit(spec: RunSpec, manifest: DatasetManifest): string | null 
   const { form } = manifest;
   const wants = (field: string, value: number, found: number, what: string): string | null =>
     value === found ? null : `${field} is ${value}, but data set ${manifest.id} has ${found} ${what}; for example ${found}.`;
-  if (model.kind === "gpt") {
-    if (form.kind !== "text") return `model.kind is "gpt", but data set ${manifest.id} holds images; for example "mlp" or "cnn".`;
+  if (readsText(model)) {
+    if (form.kind !== "text") return `model.kind is "${model.kind}", but data set ${manifest.id} holds images; for example "mlp" or "cnn".`;
     if (populationOf(spec, manifest) < 1 || totalSamples(manifest.heldOut) < model.context + 1)
       return `model.context is ${model.context}, but data set ${manifest.id} has ${totalSamples(manifest.train)} training and ${totalSamples(
         manifest.heldOut,
       )} held-out symbols, and each part needs context + 1; for example a smaller context.`;
     return wants("model.vocabulary", model.vocabulary, form.alphabet.length, "symbols");
   }
-  if (form.kind !== "images") return `model.kind is "${model.kind}", but data set ${manifest.id} holds text; for example "gpt".`;
+  if (form.kind !== "images") return `model.kind is "${model.kind}", but data set ${manifest.id} holds text; for example "gpt" or "lstm".`;
   if (totalSamples(manifest.train) < 1 || totalSamples(manifest.heldOut) < 1)
     return `dataset ${manifest.id} needs training and held-out samples; it has ${totalSamples(manifest.train)} and ${totalSamples(manifest.heldOut)}.`;
   const classes = wants("model.classes", model.classes, form.classes, "classes");

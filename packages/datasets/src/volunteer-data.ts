@@ -1,6 +1,6 @@
 // The samples of an assignment, for a volunteer: the run's sampler over the data set's shards. Has the shape of the volunteer's data port;
 // the sampler's rule is injected.
-import type { Assignment, DatasetManifest, RunSpec, SamplerSpec } from "@weft/protocol";
+import { type Assignment, type DatasetManifest, type RunSpec, readsText, type SamplerSpec } from "@weft/protocol";
 import type { Batch } from "@weft/tensors";
 import { DatasetFault } from "./fault.ts";
 import { type DatasetReader, datasetReader, type ShardSource, windowPopulation } from "./reader.ts";
@@ -39,7 +39,7 @@ export const volunteerData = ({ blobs, draw }: { readonly blobs: ShardSource; re
       const { assignment, spec, manifest } = work;
       if (!(from >= 0 && from <= to && to <= assignment.samples)) throw new RangeError(`rows ${from} to ${to} of ${assignment.samples}`);
       const reader = readerOf(work);
-      const context = spec.model.kind === "gpt" ? spec.model.context : null;
+      const context = readsText(spec.model) ? spec.model.context : null;
       const population = context === null ? reader.samples : windowPopulation(reader.samples, context);
       if (population < 1) throw new DatasetFault(`The data set ${manifest.id} is too short for this run.`);
       const samples = Float64Array.from({ length: to - from }, (_, row) =>

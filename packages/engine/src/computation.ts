@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { layoutFor, sampleLength } from "@weft/models";
 import { logits, lossSum, type ModelTensors, type NamedTensors } from "@weft/models/tf";
-import type { ModelSpec } from "@weft/protocol";
+import { type ModelSpec, readsText } from "@weft/protocol";
 import type { Batch, ParameterLayout, StepResult } from "@weft/tensors";
 import type { Backend, Parameters, Program } from "./backend.ts";
 
@@ -84,7 +84,7 @@ const inputTensor = (inputs: Float32Array | Int32Array, rows: number): tf.Tensor
 /** Of the right shapes and no consequence. */
 function emptyBatch(model: ModelSpec, rows: number): Batch {
   const length = rows * sampleLength(model);
-  const text = model.kind === "gpt";
+  const text = readsText(model);
   return {
     rows,
     inputs: text ? new Int32Array(length) : new Float32Array(length),

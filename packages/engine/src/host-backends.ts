@@ -26,7 +26,7 @@ export async function openCpu(): Promise<Backend> {
 }
 
 /** The gradient of a convolution's filter has no WASM kernel. */
-const TRAINED_BY_WASM: ReadonlySet<ModelSpec["kind"]> = new Set(["mlp", "gpt"]);
+const TRAINED_BY_WASM: ReadonlySet<ModelSpec["kind"]> = new Set(["mlp", "gpt", "lstm"]);
 
 export async function openWasm(paths: WasmPaths): Promise<Backend> {
   const wasm = await import("@tensorflow/tfjs-backend-wasm");

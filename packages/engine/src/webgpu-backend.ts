@@ -22,7 +22,7 @@ import {
 import { type Backend, type Program, useBackend } from "./backend.ts";
 import { EngineUnavailableError } from "./engine.ts";
 
-const TRAINED: Record<ModelSpec["kind"], boolean> = { mlp: true, cnn: true, gpt: true };
+const TRAINED: Record<ModelSpec["kind"], boolean> = { mlp: true, cnn: true, gpt: true, lstm: true };
 
 export async function openWebGpu(gpu: GPU, allowSoftware: boolean): Promise<Backend> {
   const opened = await openDevice({ gpu, allowSoftware });

@@ -14,6 +14,8 @@ function shapeOf(model: ModelSpec): string {
     }
     case "gpt":
       return `GPT of ${model.layers} layers, ${model.heads} heads, width ${model.width}, context ${model.context}, ${model.vocabulary} symbols`;
+    case "lstm":
+      return `LSTM of ${model.layers} layers, width ${model.hidden}, embedding ${model.embedding}, context ${model.context}, ${model.vocabulary} symbols`;
     default:
       throw model satisfies never;
   }

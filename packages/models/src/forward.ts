@@ -1,14 +1,15 @@
-// mlp, cnn and gpt: from named parameters and inputs to logits, and from logits to the loss. Knows TensorFlow.js, but no backend.
+// mlp, cnn, gpt and lstm: from named parameters and inputs to logits, and from logits to the loss. Knows TensorFlow.js, but no backend.
 import * as tf from "@tensorflow/tfjs-core";
-import type { CnnSpec, GptSpec, MlpSpec, ModelSpec } from "@weft/protocol";
+import type { CnnSpec, GptSpec, LstmSpec, MlpSpec, ModelSpec } from "@weft/protocol";
 import { causalAttention } from "./ops/attention.ts";
 import { convolutionRelu, flattenNchw, imagesOf, maxPool2 } from "./ops/convolution.ts";
 import { crossEntropySum } from "./ops/cross-entropy.ts";
 import { add } from "./ops/differentiable.ts";
-import { embedding } from "./ops/embedding.ts";
+import { embedding, rowsOf } from "./ops/embedding.ts";
 import { gelu } from "./ops/gelu.ts";
 import { layerNorm } from "./ops/layer-norm.ts";
 import { linear } from "./ops/linear.ts";
+import { lstmLayer } from "./ops/lstm.ts";
 
 /** Parameters by canonical name, in canonical layout. */
 export type NamedTensors = ReadonlyMap<string, tf.Tensor>;
@@ -75,6 +76,20 @@ function gpt(model: GptSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.
   return linear(norm(x, "ln_f"), table, { layout: "out-in" });
 }
 
+function lstm(model: LstmSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.Tensor2D {
+  const length = inputs.shape[1];
+  let x = rowsOf(tf.reshape(inputs, [-1]), parameter(parameters, "embedding.weight"));
+  for (let layer = 0; layer < model.layers; layer++) {
+    const get = <T extends tf.Tensor>(name: string): T => parameter<T>(parameters, `lstm.${name}_l${layer}`);
+    x = lstmLayer(
+      x,
+      { inputWeight: get("weight_ih"), recurrentWeight: get("weight_hh"), inputBias: get("bias_ih"), recurrentBias: get("bias_hh") },
+      length,
+    );
+  }
+  return linear(x, parameter(parameters, "fc.weight"), { layout: "out-in", bias: parameter(parameters, "fc.bias") });
+}
+
 /** Images: [rows, classes]. Text: [rows * tokens, vocabulary]; a window may be shorter than the context. */
 export function logits(model: ModelSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.Tensor2D {
   switch (model.kind) {
@@ -84,6 +99,8 @@ export function logits(model: ModelSpec, parameters: NamedTensors, inputs: tf.Te
       return cnn(model, parameters, inputs);
     case "gpt":
       return gpt(model, parameters, inputs);
+    case "lstm":
+      return lstm(model, parameters, inputs);
     default:
       throw model satisfies never;
   }

@@ -33,12 +33,30 @@ function reluDraw({ shape }: ParameterInfo, isLast: boolean): Draw {
   return uniform(Math.sqrt((isLast ? 1 : 6) / inputs));
 }
 
+/** PyTorch's own: an embedding is standard normal; all else, biases too, is uniform within 1 / sqrt(hidden). */
+const lstmDraw = ({ name }: ParameterInfo, hidden: number): Draw =>
+  name === "embedding.weight" ? normal(1) : uniform(1 / Math.sqrt(hidden));
+
+function drawFor(model: ModelSpec, info: ParameterInfo, isLast: boolean): Draw {
+  switch (model.kind) {
+    case "mlp":
+    case "cnn":
+      return reluDraw(info, isLast);
+    case "gpt":
+      return gptDraw(info, model.layers);
+    case "lstm":
+      return lstmDraw(info, model.hidden);
+    default:
+      throw model satisfies never;
+  }
+}
+
 /** Flat, in canonical order. `seed` is a u32. */
 export function initialWeights(model: ModelSpec, seed: number): Float32Array {
   const { parameters, size } = layoutFor(model);
   const flat = new Float32Array(size);
   parameters.forEach((info, index) => {
-    const draw = model.kind === "gpt" ? gptDraw(info, model.layers) : reluDraw(info, index >= parameters.length - 2);
+    const draw = drawFor(model, info, index >= parameters.length - 2);
     const stream = randomStream(seed, index, "initialisation");
     const values = viewOf(flat, info);
     for (let at = 0; at < values.length; at++) values[at] = draw(stream);

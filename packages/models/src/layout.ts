@@ -1,6 +1,6 @@
-// Which parameters a model has, under the names and in the layouts of its home: PyTorch's Linear [out, in] and OIHW for mlp and cnn,
-// GPT-2 as Transformers has it (Conv1D [in, out], the head tied to the embedding). Knows no backend.
-import type { CnnSpec, GptSpec, MlpSpec, ModelSpec } from "@weft/protocol";
+// Which parameters a model has, under the names and in the layouts of its home: PyTorch's Linear [out, in], OIHW and LSTM
+// for mlp, cnn and lstm, GPT-2 as Transformers has it (Conv1D [in, out], the head tied to the embedding). Knows no backend.
+import { type CnnSpec, type GptSpec, type LstmSpec, type MlpSpec, type ModelSpec, readsText } from "@weft/protocol";
 import { layoutOf, type ParameterLayout } from "@weft/tensors";
 
 interface Entry {
@@ -61,6 +61,21 @@ function gptEntries({ vocabulary, context, layers, width, heads, bias }: GptSpec
   ];
 }
 
+/** `nn.Embedding`, `nn.LSTM` and `nn.Linear`; the rows of an LSTM's weights are its input, forget, cell and output gates, in this order. */
+function lstmEntries({ vocabulary, embedding, layers, hidden }: LstmSpec): Entry[] {
+  const layer = (index: number): Entry[] => [
+    { name: `lstm.weight_ih_l${index}`, shape: [4 * hidden, index === 0 ? embedding : hidden] },
+    { name: `lstm.weight_hh_l${index}`, shape: [4 * hidden, hidden] },
+    { name: `lstm.bias_ih_l${index}`, shape: [4 * hidden] },
+    { name: `lstm.bias_hh_l${index}`, shape: [4 * hidden] },
+  ];
+  return [
+    { name: "embedding.weight", shape: [vocabulary, embedding] },
+    ...Array.from({ length: layers }, (_, index) => layer(index)).flat(),
+    ...linear("fc", vocabulary, hidden),
+  ];
+}
+
 /** Names, shapes and places of a model's parameters in the one flat vector. Throws on a specification that `parseRunSpec` would refuse. */
 export function layoutFor(model: ModelSpec): ParameterLayout {
   switch (model.kind) {
@@ -70,6 +85,8 @@ export function layoutFor(model: ModelSpec): ParameterLayout {
       return layoutOf(cnnEntries(model));
     case "gpt":
       return layoutOf(gptEntries(model));
+    case "lstm":
+      return layoutOf(lstmEntries(model));
     default:
       throw model satisfies never;
   }
@@ -78,7 +95,7 @@ export function layoutFor(model: ModelSpec): ParameterLayout {
 export const parameterCount = (model: ModelSpec): number => layoutFor(model).size;
 
 /** Classes or symbols that the model chooses among. */
-export const outputsOf = (model: ModelSpec): number => (model.kind === "gpt" ? model.vocabulary : model.classes);
+export const outputsOf = (model: ModelSpec): number => (readsText(model) ? model.vocabulary : model.classes);
 
 /** Values or tokens of one sample. */
 export function sampleLength(model: ModelSpec): number {
@@ -88,6 +105,7 @@ export function sampleLength(model: ModelSpec): number {
     case "cnn":
       return model.inChannels * model.height * model.width;
     case "gpt":
+    case "lstm":
       return model.context;
     default:
       throw model satisfies never;

@@ -9,6 +9,7 @@ import { describeModel, initialWeights, layoutFor, parameterCount, probeBatch, p
 
 const DIGITS: ModelSpec = { kind: "mlp", inputs: 64, hidden: [32], classes: 10 };
 const GPT = { kind: "gpt", vocabulary: 90, context: 64, layers: 2, heads: 4, width: 64, bias: false, gelu: "exact" } as const;
+const LSTM = { kind: "lstm", vocabulary: 90, context: 80, embedding: 8, layers: 2, hidden: 256 } as const;
 const named = (model: ModelSpec) => layoutFor(model).parameters.map(({ name, shape }) => `${name} ${shape.join("x")}`);
 
 describe("the layout of a model", () => {
@@ -50,11 +51,27 @@ describe("the layout of a model", () => {
       "ln_f.bias 64",
     ]);
   });
-  it("counts what the papers count: 199,210 parameters in MNIST's 2NN, 1,663,370 in its CNN, 804,096 in the GPT of the reference figures", () => {
+  it("is that of an embedding, an LSTM and a dense layer of PyTorch for an lstm", () => {
+    expect(named(SMALL_MODELS.lstm)).toEqual([
+      "embedding.weight 11x3",
+      "lstm.weight_ih_l0 20x3",
+      "lstm.weight_hh_l0 20x5",
+      "lstm.bias_ih_l0 20",
+      "lstm.bias_hh_l0 20",
+      "lstm.weight_ih_l1 20x5",
+      "lstm.weight_hh_l1 20x5",
+      "lstm.bias_ih_l1 20",
+      "lstm.bias_hh_l1 20",
+      "fc.weight 11x5",
+      "fc.bias 11",
+    ]);
+  });
+  it("counts what the papers count: MNIST's 2NN and CNN, Shakespeare's LSTM over 90 symbols, the GPT of the reference figures", () => {
     expect(parameterCount({ kind: "mlp", inputs: 784, hidden: [200, 200], classes: 10 })).toBe(199_210);
     expect(
       parameterCount({ kind: "cnn", height: 28, width: 28, inChannels: 1, channels: [32, 64], kernel: 5, hidden: 512, classes: 10 }),
     ).toBe(1_663_370);
+    expect(parameterCount(LSTM)).toBe(822_570);
     expect(parameterCount({ ...GPT, vocabulary: 65, layers: 4, width: 128 })).toBe(804_096);
   });
   it("is contiguous, and refuses what cannot be built", () => {
@@ -76,10 +93,11 @@ describe("initial weights", () => {
   const bits = (flat: Float32Array) =>
     [...new Uint32Array(flat.buffer)].reduce((hash, word) => Math.imul(hash ^ word, 16_777_619) >>> 0, 2_166_136_261);
   it("are these bits, on every machine", () => {
-    expect([DIGITS, SMALL_MODELS.cnn, GPT].map((model) => bits(initialWeights(model, 7)).toString(16))).toEqual([
+    expect([DIGITS, SMALL_MODELS.cnn, GPT, SMALL_MODELS.lstm].map((model) => bits(initialWeights(model, 7)).toString(16))).toEqual([
       "7aa31908",
       "c6c36097",
       "e0f7489b",
+      "89716d9b",
     ]);
   });
   it("differ by seed and repeat by seed", () => {
@@ -106,6 +124,10 @@ describe("initial weights", () => {
     expect(mlp.get("fc1.weight")).toBeCloseTo(Math.sqrt(2 / 64), 2);
     expect(mlp.get("fc2.weight")).toBeCloseTo(Math.sqrt(1 / 32 / 3), 1);
     expect(mlp.get("fc1.bias")).toBe(0);
+    const lstm = spread(LSTM);
+    expect(lstm.get("embedding.weight")).toBeCloseTo(1, 1);
+    for (const name of ["lstm.weight_ih_l1", "lstm.weight_hh_l0", "lstm.bias_hh_l1", "fc.weight"])
+      expect(lstm.get(name)).toBeCloseTo(1 / 16 / Math.sqrt(3), 2);
   });
 });
 
@@ -149,6 +171,7 @@ describe("describing a model", () => {
     expect(describeModel({ ...GPT, vocabulary: 65, layers: 4, width: 128 })).toBe(
       "GPT of 4 layers, 4 heads, width 128, context 64, 65 symbols, 804,096 parameters",
     );
+    expect(describeModel(LSTM)).toBe("LSTM of 2 layers, width 256, embedding 8, context 80, 90 symbols, 822,570 parameters");
     expect(describeModel(SMALL_MODELS.cnn)).toContain("CNN 9x7x2: conv 3, conv 5 (3x3), dense 6, 4 classes");
   });
 });

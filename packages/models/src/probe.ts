@@ -1,6 +1,6 @@
 // Seeded weights and batches that show whether a computation is right: no symmetry, no gradient that is zero by accident. For self-tests
 // and checks, not for training. Knows no backend.
-import type { ModelSpec } from "@weft/protocol";
+import { type ModelSpec, readsText } from "@weft/protocol";
 import { type Batch, randomStream } from "@weft/tensors";
 import { layoutFor, outputsOf, sampleLength } from "./layout.ts";
 
@@ -21,7 +21,7 @@ export function probeBatch(model: ModelSpec, rows: number, samples: number, seed
   const stream = randomStream(seed, 1);
   const length = rows * sampleLength(model);
   const whole = (below: number): number => Math.floor(stream.uniform() * below);
-  const text = model.kind === "gpt";
+  const text = readsText(model);
   return {
     rows,
     inputs: text ? Int32Array.from({ length }, () => whole(model.vocabulary)) : Float32Array.from({ length }, () => stream.normal()),

@@ -6,6 +6,7 @@ export const SMALL_MODELS = {
   cnn: { kind: "cnn", height: 9, width: 7, inChannels: 2, channels: [3, 5], kernel: 3, hidden: 6, classes: 4 },
   gpt: { kind: "gpt", vocabulary: 11, context: 6, layers: 2, heads: 2, width: 8, bias: false, gelu: "exact" },
   "gpt with biases and tanh": { kind: "gpt", vocabulary: 11, context: 6, layers: 1, heads: 4, width: 8, bias: true, gelu: "tanh" },
+  lstm: { kind: "lstm", vocabulary: 11, context: 6, embedding: 3, layers: 2, hidden: 5 },
 } as const satisfies Record<string, ModelSpec>;
 
 /** Norm of the difference over the norm of `expected`. */

@@ -1,5 +1,5 @@
 // The models once more, number by number in f64, after PyTorch's definitions: what the engines' losses and gradients are held against.
-import type { CnnSpec, GptSpec, MlpSpec, ModelSpec } from "@weft/protocol";
+import type { CnnSpec, GptSpec, LstmSpec, MlpSpec, ModelSpec } from "@weft/protocol";
 import type { Batch } from "@weft/tensors";
 import { layoutFor } from "../src/layout.ts";
 import { erf, type Scalar, Tape } from "./scalar-tape.ts";
@@ -145,6 +145,41 @@ function gpt(tape: Tape, model: GptSpec, parameters: Parameters, inputs: readonl
   });
 }
 
+const sigmoid = (tape: Tape, x: Scalar): Scalar => {
+  const value = 1 / (1 + Math.exp(-tape.value(x)));
+  return tape.apply(x, value, value * (1 - value));
+};
+const tanh = (tape: Tape, x: Scalar): Scalar => {
+  const value = Math.tanh(tape.value(x));
+  return tape.apply(x, value, 1 - value * value);
+};
+
+function lstm(tape: Tape, model: LstmSpec, parameters: Parameters, inputs: readonly number[]): Row[] {
+  const table = parameters("embedding.weight");
+  const units = range(model.hidden);
+  let sequence: Row[] = inputs.map((token) => range(model.embedding).map((c) => table.at(token, c)));
+  for (let layer = 0; layer < model.layers; layer++) {
+    const named = (name: string): ReturnType<Parameters> => parameters(`lstm.${name}_l${layer}`);
+    const [w, u, b, d] = [named("weight_ih"), named("weight_hh"), named("bias_ih"), named("bias_hh")];
+    let h: Row = units.map(() => tape.leaf(0));
+    let c: Row = units.map(() => tape.leaf(0));
+    sequence = sequence.map((x) => {
+      const gate = (index: number, unit: number): Scalar => {
+        const row = index * model.hidden + unit;
+        const weights = [...x.map((_, i) => w.at(row, i)), ...units.map((k) => u.at(row, k))];
+        return tape.sum([tape.dot([...x, ...h], weights), b.at(row), d.at(row)]);
+      };
+      const gates = (index: number, bend: typeof tanh): Row => units.map((unit) => bend(tape, gate(index, unit)));
+      const [i, f, g, o] = [gates(0, sigmoid), gates(1, sigmoid), gates(2, tanh), gates(3, sigmoid)];
+      const at = (row: Row, unit: number): Scalar => row[unit] as Scalar;
+      c = units.map((unit) => tape.add(tape.mul(at(f, unit), at(c, unit)), tape.mul(at(i, unit), at(g, unit))));
+      h = units.map((unit) => tape.mul(at(o, unit), tanh(tape, at(c, unit))));
+      return h;
+    });
+  }
+  return sequence.map((h) => dense(tape, parameters, "fc", h, "out-in", true));
+}
+
 function logitsOf(tape: Tape, model: ModelSpec, parameters: Parameters, inputs: readonly number[]): Row[] {
   switch (model.kind) {
     case "mlp":
@@ -153,6 +188,8 @@ function logitsOf(tape: Tape, model: ModelSpec, parameters: Parameters, inputs: 
       return cnn(tape, model, parameters, inputs);
     case "gpt":
       return gpt(tape, model, parameters, inputs);
+    case "lstm":
+      return lstm(tape, model, parameters, inputs);
     default:
       throw model satisfies never;
   }

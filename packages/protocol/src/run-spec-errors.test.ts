@@ -78,6 +78,15 @@ describe("a run specification", () => {
     });
   }
 
+  it("of a model of text takes random windows alone, and lacks no field", () => {
+    const lstm = { kind: "lstm", vocabulary: 90, context: 80, embedding: 8, layers: 2, hidden: 256 };
+    const windows = { ...(withField("model", lstm) as object), sampler: { kind: "random-window" } };
+    expect(parseRunSpec(windows).ok).toBe(true);
+    expect(specProblems(withField("model", lstm)).map(({ field }) => field)).toEqual(["sampler.kind"]);
+    const { embedding: _, ...partly } = lstm;
+    expect(specProblems({ ...windows, model: partly })).toMatchObject([{ field: "model.embedding", good: "8" }]);
+  });
+
   it("of no object at all is refused, not thrown at", () => {
     for (const value of [null, undefined, 3, "x", [], () => 0]) expect(parseRunSpec(value).ok).toBe(false);
   });

@@ -1,7 +1,7 @@
 // Turns any value into a RunSpec, or into sentences that name the field, the rule it breaks and a good value.
 // Adds the rules that cross fields. Does not know which data sets exist.
 import { ok, type Result, refuse } from "./errors.ts";
-import { RunSpec } from "./run-spec.ts";
+import { RunSpec, readsText } from "./run-spec.ts";
 
 const GOOD: Record<string, string> = {
   format: '"weft-run/1"',
@@ -13,14 +13,15 @@ const GOOD: Record<string, string> = {
   sampler: '{ "kind": "epoch" } or { "kind": "random-window" }',
   "sampler.kind": '"epoch" or "random-window"',
   model: '{ "kind": "mlp", "inputs": 64, "hidden": [32], "classes": 10 }',
-  "model.kind": '"mlp", "cnn" or "gpt"',
+  "model.kind": '"mlp", "cnn", "gpt" or "lstm"',
   "model.inputs": "64",
-  "model.hidden": "[32] (mlp) or 128 (cnn)",
+  "model.hidden": "[32] (mlp), 128 (cnn) or 256 (lstm)",
   "model.classes": "10",
   "model.kernel": "3",
   "model.channels": "[8, 16]",
   "model.vocabulary": "the number of symbols of the data set, for example 81",
   "model.context": "64",
+  "model.embedding": "8",
   "model.layers": "2",
   "model.heads": "4",
   "model.width": "64",
@@ -114,9 +115,9 @@ function crossProblems(spec: RunSpec): SpecProblem[] {
   const { model, training, round, sampler } = spec;
   if (model.kind === "gpt" && model.width % model.heads !== 0)
     problems.push({ field: "model.heads", rule: `must divide model.width (${model.width})`, good: `a divisor of ${model.width}` });
-  if (model.kind === "gpt" && sampler.kind !== "random-window")
-    problems.push({ field: "sampler.kind", rule: 'must be "random-window" for text (gpt)', good: '"random-window"' });
-  if (model.kind !== "gpt" && sampler.kind !== "epoch")
+  if (readsText(model) && sampler.kind !== "random-window")
+    problems.push({ field: "sampler.kind", rule: `must be "random-window" for text (${model.kind})`, good: '"random-window"' });
+  if (!readsText(model) && sampler.kind !== "epoch")
     problems.push({ field: "sampler.kind", rule: `must be "epoch" for images (${model.kind})`, good: '"epoch"' });
   if (model.kind === "cnn" && model.kernel % 2 === 0)
     problems.push({ field: "model.kernel", rule: "must be odd, so that padding is the same on both sides", good: "3" });

@@ -42,11 +42,29 @@ export const GptSpec = z.strictObject({
   gelu: z.enum(["exact", "tanh"]),
 });
 
-export const ModelSpec = z.discriminatedUnion("kind", [MlpSpec, CnnSpec, GptSpec]);
+/** PyTorch's `nn.LSTM` between an embedding and a dense layer: it reads a window and predicts the next symbol at each place. */
+export const LstmSpec = z.strictObject({
+  kind: z.literal("lstm"),
+  /** Symbols of the data set's tokeniser. */
+  vocabulary: int(2, 100_000),
+  /** Tokens of one window: how far the recurrence is unrolled. */
+  context: int(2, 4_096),
+  /** Width of a token's embedding. */
+  embedding: int(1, 4_096),
+  layers: int(1, 8),
+  /** Width of each layer's state. */
+  hidden: int(1, 4_096),
+});
+
+export const ModelSpec = z.discriminatedUnion("kind", [MlpSpec, CnnSpec, GptSpec, LstmSpec]);
 export type MlpSpec = z.infer<typeof MlpSpec>;
 export type CnnSpec = z.infer<typeof CnnSpec>;
 export type GptSpec = z.infer<typeof GptSpec>;
+export type LstmSpec = z.infer<typeof LstmSpec>;
 export type ModelSpec = z.infer<typeof ModelSpec>;
+/** Models that read windows of a text and predict the next symbol at each place. */
+export type TextModelSpec = GptSpec | LstmSpec;
+export const readsText = (model: ModelSpec): model is TextModelSpec => model.kind === "gpt" || model.kind === "lstm";
 
 export const OptimizerSpec = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("sgd"), learningRate: real(1e-9, 100), momentum: real(0, 0.9999), weightDecay: real(0, 1) }),

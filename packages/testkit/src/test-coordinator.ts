@@ -2,7 +2,7 @@
 // that stands on a coordinator; nothing of the coordinator itself is replaced.
 import { type Compute, Coordinator, type CoordinatorLimits, LocalCompute, type LocalComputeOptions, MemorySpool } from "@weft/coordinator";
 import { createIdentity, type Identity, sha256, verifySignature } from "@weft/ledger";
-import { type DatasetManifest, f32ToHex, type LedgerRecord, type RunSpec } from "@weft/protocol";
+import { type DatasetManifest, f32ToHex, type LedgerRecord, type RunSpec, readsText } from "@weft/protocol";
 import { memoryStorage, type Storage } from "@weft/storage";
 import { norm } from "@weft/tensors";
 import { datasetsOf, TINY_SPEC } from "./fixtures.ts";
@@ -126,6 +126,6 @@ export class TestCoordinator {
 const cheapEvaluation: LocalComputeOptions["evaluate"] = (spec, _manifest, weights) =>
   Promise.resolve({
     lossMean: f32ToHex(norm(weights)),
-    accuracy: spec.model.kind === "gpt" ? null : f32ToHex(0.5),
+    accuracy: readsText(spec.model) ? null : f32ToHex(0.5),
     samples: spec.evaluation.samples,
   });

@@ -1,6 +1,6 @@
 // Which sample stands at a position of a run's endless sample stream: any position on its own, the same on every machine.
 // Knows no data: a sample is a number, an image's index or a window's first token.
-import { type DatasetManifest, type RunSpec, type SamplerSpec, totalSamples } from "@weft/protocol";
+import { type DatasetManifest, type RunSpec, readsText, type SamplerSpec, totalSamples } from "@weft/protocol";
 import { type RandomStream, randomStream } from "@weft/tensors";
 
 const ROUNDS = 10;
@@ -62,5 +62,5 @@ export function drawSample(sampler: SamplerSpec, seed: number, position: number,
  */
 export function populationOf(spec: RunSpec, manifest: DatasetManifest): number {
   const samples = totalSamples(manifest.train);
-  return spec.model.kind === "gpt" ? Math.max(0, samples - spec.model.context) : samples;
+  return readsText(spec.model) ? Math.max(0, samples - spec.model.context) : samples;
 }

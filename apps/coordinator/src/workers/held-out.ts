@@ -1,7 +1,7 @@
 // The held-out samples of an evaluation, the same each time, and what an engine scores on them. Knows no thread and no storage.
 import { type DatasetReader, datasetReader, evenlySpread, type ShardSource, windowPopulation } from "@weft/datasets";
 import type { Engine } from "@weft/engine";
-import { type DatasetManifest, type Evaluation, f32ToHex, type RunSpec } from "@weft/protocol";
+import { type DatasetManifest, type Evaluation, f32ToHex, type RunSpec, readsText } from "@weft/protocol";
 import type { Batch } from "@weft/tensors";
 
 /** Rows of one evaluation batch: enough to be quick, few enough to stay small beside the weights. */
@@ -17,7 +17,7 @@ export interface HeldOut {
 export function heldOutSamples(spec: RunSpec, manifest: DatasetManifest, blobs: ShardSource): HeldOut {
   const reader: DatasetReader = datasetReader(manifest, blobs, "heldOut");
   const { model } = spec;
-  const context = model.kind === "gpt" ? model.context : null;
+  const context = readsText(model) ? model.context : null;
   const population = context === null ? reader.samples : windowPopulation(reader.samples, context);
   const chosen = evenlySpread(spec.evaluation.samples, population);
   const rows = context === null ? IMAGE_ROWS : WINDOW_ROWS;
@@ -43,6 +43,6 @@ export async function scoreHeldOut(engine: Pick<Engine, "evaluate">, spec: RunSp
     correct += part.correct;
     predictions += part.predictions;
   }
-  const accuracy = spec.model.kind === "gpt" ? null : f32ToHex(correct / predictions);
+  const accuracy = readsText(spec.model) ? null : f32ToHex(correct / predictions);
   return { lossMean: f32ToHex(lossSum / heldOut.samples), accuracy, samples: heldOut.samples };
 }

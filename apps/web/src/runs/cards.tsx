@@ -1,5 +1,5 @@
 // The specification and the data of a run, as pairs. Everything here is read from the run itself.
-import type { DatasetManifest, RunDetail } from "@weft/protocol";
+import { type DatasetManifest, type RunDetail, readsText } from "@weft/protocol";
 import { count, plural } from "../words/figures.ts";
 import { inputWords, licence, modelWords, optimizerWords, scheduleWords } from "../words/run-words.ts";
 import { specOf } from "./downloads.ts";
@@ -32,7 +32,7 @@ export function Specification({ detail }: { detail: RunDetail }) {
         pairs={[
           ["Model", modelWords(spec.model)],
           ["Parameters", count(detail.parameters)],
-          [spec.model.kind === "gpt" ? "Context" : "Input", inputWords(spec.model)],
+          [readsText(spec.model) ? "Context" : "Input", inputWords(spec.model)],
           ["Mode", `${training.mode}, ${plural(training.samplesPerVersion, "sample")} a version`],
           ["Optimiser", optimizerWords(training.optimizer)],
           ["Schedule", scheduleWords(training.schedule)],

@@ -1,5 +1,5 @@
 // The box in which a run's newest model is tried, in this page: a drawing is classified, a beginning is continued.
-import type { RunDetail } from "@weft/protocol";
+import { type RunDetail, readsText } from "@weft/protocol";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { count } from "../words/figures.ts";
 import { createComputer } from "./computer.ts";
@@ -15,13 +15,13 @@ export function TryIt({ detail }: { detail: RunDetail }) {
   const { form } = detail.manifest;
   const subject = useMemo((): Subject => ({ model, weights: detail.weights }), [model, detail.weights]);
   const version = `v${count(detail.version)}`;
-  if (form.kind === "text" && model.kind === "gpt")
+  if (form.kind === "text" && readsText(model))
     return (
       <Section note={note ?? `${version}, computed in this page`}>
         <Writing alphabet={form.alphabet} subject={subject} computer={computer} onNote={(text) => setNote(`${version}, ${text}`)} />
       </Section>
     );
-  if (form.kind === "images" && model.kind !== "gpt" && form.channels === 1)
+  if (form.kind === "images" && !readsText(model) && form.channels === 1)
     return (
       <Section note={note ?? `${version}, computed in this page`}>
         <Drawing

@@ -3,6 +3,7 @@
 
 import { datasetReader } from "@weft/datasets";
 import { createEngine, type Engine } from "@weft/engine";
+import { readsText } from "@weft/protocol";
 import { computeInOneThread } from "../worker/one-thread.ts";
 import { wasmUrls } from "../worker/wasm-urls.ts";
 import { fetchBlob } from "./blobs.ts";
@@ -45,7 +46,7 @@ async function answer(question: Question, tell: (answer: Answer) => void): Promi
     }
     case "write": {
       const { model } = question.subject;
-      if (model.kind !== "gpt") throw new Error("Only a text model writes.");
+      if (!readsText(model)) throw new Error("Only a text model writes.");
       const device = await ready(question.subject);
       const from = performance.now();
       await writeTokens({

@@ -14,6 +14,7 @@ describe("words about runs", () => {
   it("tells a classifier by its right answers and a text model by its loss", () => {
     expect(quality({ model: "mlp", accuracy: 0.9889, heldOutLoss: 0.05 })).toEqual({ value: "98.9 %", unit: "right" });
     expect(quality({ model: "gpt", accuracy: 0.55, heldOutLoss: 1.487 })).toEqual({ value: "1.487", unit: "loss" });
+    expect(quality({ model: "LSTM of 2 layers", accuracy: 0.55, heldOutLoss: 1.5 })).toEqual({ value: "1.500", unit: "loss" });
     expect(quality({ model: "gpt", accuracy: null, heldOutLoss: null })).toBeNull();
   });
   it("says that a running run without volunteers waits", () => {
@@ -34,6 +35,9 @@ describe("words about runs", () => {
     expect(modelWords({ kind: "mlp", inputs: 64, hidden: [32], classes: 10 })).toBe("mlp, 64, 32, 10");
     expect(modelWords({ kind: "gpt", vocabulary: 81, context: 64, layers: 1, heads: 4, width: 64, bias: true, gelu: "exact" })).toBe(
       "gpt, 1 layer, 4 heads, width 64",
+    );
+    expect(modelWords({ kind: "lstm", vocabulary: 90, context: 80, embedding: 8, layers: 2, hidden: 256 })).toBe(
+      "lstm, 2 layers, width 256",
     );
     expect(optimizerWords({ kind: "adamw", learningRate: 0.002, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 })).toBe(
       "AdamW, 2e-3",

@@ -9,7 +9,7 @@ export function licence(spdx: string): string {
 }
 
 /** Does the run's quality read as a share of right answers? Text models are told by their loss. */
-export const isClassifier = (run: Pick<RunSummary, "model">): boolean => !/^gpt/i.test(run.model);
+export const isClassifier = (run: Pick<RunSummary, "model">): boolean => !/^(?:gpt|lstm)\b/i.test(run.model);
 
 /** A run's model in few words; its parameters are told beside it. */
 export const modelName = (run: Pick<RunSummary, "model">): string => run.model.replace(/, [\d,]+ parameters$/, "");
@@ -57,6 +57,8 @@ export function modelWords(model: ModelSpec): string {
       return `cnn, ${model.channels.join(" and ")} channels of ${model.kernel} × ${model.kernel}, then ${model.hidden}`;
     case "gpt":
       return `gpt, ${plural(model.layers, "layer")}, ${plural(model.heads, "head")}, width ${model.width}`;
+    case "lstm":
+      return `lstm, ${plural(model.layers, "layer")}, width ${model.hidden}`;
     default:
       return model satisfies never;
   }
@@ -68,6 +70,7 @@ export function inputWords(model: ModelSpec): string {
     case "cnn":
       return `${model.height} × ${model.width} × ${model.inChannels}`;
     case "gpt":
+    case "lstm":
       return `${model.context} characters of ${model.vocabulary}`;
     default:
       return model satisfies never;

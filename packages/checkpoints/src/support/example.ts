@@ -1,5 +1,5 @@
 // Small whole inputs for the tests of this package: one per kind of model.
-import type { DatasetManifest, ModelSpec, RunSpec } from "@weft/protocol";
+import { type DatasetManifest, type ModelSpec, type RunSpec, readsText } from "@weft/protocol";
 import { layoutOf, type ParameterLayout, randomStream } from "@weft/tensors";
 import type { CheckpointFiles } from "../checkpoint-files.ts";
 
@@ -17,6 +17,7 @@ export const CNN = {
   classes: 2,
 } as unknown as ModelSpec;
 export const GPT = { kind: "gpt", vocabulary: 6, context: 8, layers: 1, heads: 2, width: 4, bias: false, gelu: "exact" } as const;
+export const LSTM = { kind: "lstm", vocabulary: 6, context: 8, embedding: 2, layers: 1, hidden: 3 } as const;
 export const ALPHABET = ["\n", " ", '"', "0", "1", "é"];
 
 const gptLayout = (bias: boolean): ParameterLayout => {
@@ -53,11 +54,20 @@ const LAYOUTS = {
     { name: "fc2.weight", shape: [2, 5] },
     { name: "fc2.bias", shape: [2] },
   ]),
+  lstm: layoutOf([
+    { name: "embedding.weight", shape: [6, 2] },
+    { name: "lstm.weight_ih_l0", shape: [12, 2] },
+    { name: "lstm.weight_hh_l0", shape: [12, 3] },
+    { name: "lstm.bias_ih_l0", shape: [12] },
+    { name: "lstm.bias_hh_l0", shape: [12] },
+    { name: "fc.weight", shape: [6, 3] },
+    { name: "fc.bias", shape: [6] },
+  ]),
 };
 
 const manifestOf = (model: ModelSpec): DatasetManifest => ({
   format: "weft-dataset/1",
-  id: model.kind === "gpt" ? "verses" : "marks",
+  id: readsText(model) ? "verses" : "marks",
   name: "Marks & verses",
   description: "Small <b>made</b> data",
   source: "https://example.org/data",
@@ -66,10 +76,9 @@ const manifestOf = (model: ModelSpec): DatasetManifest => ({
   citation: "@misc{marks, title = {Marks}}\n```",
   preprocessing: "Nothing",
   files: [{ name: "marks.csv", sizeBytes: 10, sha256: sha("1") }],
-  form:
-    model.kind === "gpt"
-      ? { kind: "text", alphabet: ALPHABET }
-      : { kind: "images", height: 2, width: 2, channels: 1, classes: 2, labels: ["no", "yes"], scale: 16 },
+  form: readsText(model)
+    ? { kind: "text", alphabet: ALPHABET }
+    : { kind: "images", height: 2, width: 2, channels: 1, classes: 2, labels: ["no", "yes"], scale: 16 },
   train: [{ sha256: sha("2"), sizeBytes: 40, samples: 1437 }],
   heldOut: [{ sha256: sha("3"), sizeBytes: 10, samples: 360 }],
 });
@@ -81,7 +90,7 @@ const specOf = (model: ModelSpec): RunSpec => ({
   license: "Apache-2.0",
   seed: 7,
   dataset: "marks",
-  sampler: { kind: model.kind === "gpt" ? "random-window" : "epoch" },
+  sampler: { kind: readsText(model) ? "random-window" : "epoch" },
   model,
   training: {
     mode: "gradient",

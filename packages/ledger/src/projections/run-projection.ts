@@ -12,15 +12,18 @@ import {
   type LedgerRecord,
   type LogLine,
   type RejectionView,
+  type RollBackView,
   type RunDetail,
   type RunPhase,
   type RunSpec,
   type RunSummary,
+  readsText,
   totalSamples,
   type VersionPoint,
 } from "@weft/protocol";
 import { canonicalBytes } from "../canonical.ts";
 import { sha256 } from "../hash.ts";
+import { createLineage } from "../lineage.ts";
 import type { LiveOverlay } from "./live.ts";
 import { MAX_CLOTH_ROWS } from "./places.ts";
 import { createRoundFold } from "./round-fold.ts";
@@ -33,6 +36,7 @@ const MAX_POINTS = 2_000;
 const MAX_EVALUATIONS = 1_000;
 const MAX_REJECTIONS = 200;
 const MAX_LOG_LINES = 200;
+const MAX_ROLL_BACKS = 100;
 /** Points of the small line in a list of runs. */
 const MAX_SPARK = 40;
 
@@ -54,12 +58,16 @@ export function createRunProjection(): RunProjection {
   const rejections = createRecent<RejectionView>(MAX_REJECTIONS);
   const log = createRecent<LogLine>(MAX_LOG_LINES);
   const rejectedByCode = new Map<string, number>();
-  /** Weights of versions whose checkpoint may still be written. */
-  const checkpointWeights = new Map<number, BlobRef>();
+  /** Versions whose checkpoint may still be written. */
+  const checkpointVersions = new Map<number, { readonly weights: BlobRef; readonly samplesSeen: number }>();
+  const lineage = createLineage();
+  const rollBacks = createRecent<RollBackView>(MAX_ROLL_BACKS);
   const checkpoints: CheckpointView[] = [];
   let created: (EventOf<"run-created"> & { readonly atMs: number; readonly specBlob: BlobRef }) | null = null;
   let phase: RunPhase = "running";
   let version = 0;
+  let steps = 0;
+  let samplesSeen = 0;
   let weights: BlobRef | null = null;
   let bytesIn = 0;
   let settled = 0;
@@ -74,15 +82,35 @@ export function createRunProjection(): RunProjection {
   const publish = (event: EventOf<"version-published">, atMs: number): void => {
     const { spec } = theRun();
     version = event.version;
+    steps += 1;
+    samplesSeen += event.samples;
     weights = event.weights;
     lastPublishedMs = atMs;
-    const samplesSeen = version * spec.training.samplesPerVersion;
     const { lossMean, norm } = event;
     points.add({ version, atMs, lossMean: f32FromHex(lossMean), samplesSeen, bytesIn, norm: f32FromHex(norm) });
     bytesIn = 0;
     cloth.add({ version, shares: sharesOf(event, (volunteer) => volunteers.indexOf(volunteer)) });
-    if (version % spec.checkpoints.everyVersions === 0 || version >= spec.training.versions) checkpointWeights.set(version, event.weights);
+    if (version % spec.checkpoints.everyVersions === 0 || steps >= spec.training.versions)
+      checkpointVersions.set(version, { weights: event.weights, samplesSeen });
   };
+
+  const rollBack = (event: EventOf<"run-rolled-back">, atMs: number): void => {
+    if (phase === "finished") phase = "paused";
+    ({ version, steps, weights, position: samplesSeen } = event);
+    lastPublishedMs = atMs;
+    bytesIn = 0;
+    rollBacks.add({ version, to: event.to, atMs, by: event.by });
+    for (const series of [points, evaluations, cloth]) series.change(marked);
+    for (const [index, checkpoint] of checkpoints.entries()) checkpoints[index] = marked(checkpoint);
+  };
+  /** The same object where nothing changes. */
+  const marked = <T extends { readonly version: number; readonly undone?: true }>(item: T): T => {
+    if (lineage.has(item.version) === (item.undone === undefined)) return item;
+    const { undone, ...rest } = item;
+    return (undone === undefined ? { ...rest, undone: true } : rest) as T;
+  };
+  const newestOf = <T extends { readonly undone?: true }>(items: readonly T[]): T | undefined =>
+    items.findLast(({ undone }) => undone === undefined);
 
   const evaluate = ({ version: evaluated, evaluation }: EventOf<"version-evaluated">, atMs: number): void => {
     const lossMean = f32FromHex(evaluation.lossMean);
@@ -95,18 +123,17 @@ export function createRunProjection(): RunProjection {
 
   const keepCheckpoint = ({ version: kept, archive }: EventOf<"checkpoint-written">, atMs: number): void => {
     const ofVersion = evaluations.items().findLast((point) => point.version === kept);
-    const keptWeights = checkpointWeights.get(kept);
-    if (keptWeights === undefined) return;
+    const made = checkpointVersions.get(kept);
+    if (made === undefined) return;
     checkpoints.push({
       version: kept,
       atMs,
       archive,
-      weights: keptWeights,
-      samplesSeen: kept * theRun().spec.training.samplesPerVersion,
+      ...made,
       heldOutLoss: ofVersion?.lossMean ?? null,
       accuracy: ofVersion?.accuracy ?? null,
     });
-    checkpointWeights.delete(kept);
+    checkpointVersions.delete(kept);
   };
 
   const fold = (event: LedgerEvent, atMs: number): void => {
@@ -114,7 +141,13 @@ export function createRunProjection(): RunProjection {
       case "run-created":
         created = { ...event, atMs, specBlob: specBlobOf(event.spec) };
         weights = event.weights;
+        version = event.origin?.version ?? 0;
+        steps = event.origin?.steps ?? 0;
+        samplesSeen = event.origin?.position ?? 0;
         lastPublishedMs = atMs;
+        return;
+      case "run-rolled-back":
+        rollBack(event, atMs);
         return;
       case "run-paused":
         phase = "paused";
@@ -163,7 +196,8 @@ export function createRunProjection(): RunProjection {
   const summary = (live: LiveOverlay): RunSummary => {
     const { run, spec, parameters, atMs } = theRun();
     const { id, name, license, description, train, heldOut } = live.manifest;
-    const evaluation = evaluations.last();
+    const evaluated = evaluations.items().filter(({ undone }) => undone === undefined);
+    const evaluation = evaluated.at(-1);
     return {
       run,
       name: spec.name,
@@ -174,15 +208,16 @@ export function createRunProjection(): RunProjection {
       dataset: { id, name, license, description, samples: totalSamples(train) + totalSamples(heldOut) },
       license: spec.license,
       version,
+      steps,
       versions: spec.training.versions,
       createdAtMs: atMs,
-      lossMean: points.last()?.lossMean ?? null,
+      lossMean: newestOf(points.items())?.lossMean ?? null,
       heldOutLoss: evaluation?.lossMean ?? null,
       accuracy: evaluation?.accuracy ?? null,
-      spark: sparkOf(spec, evaluations.items()),
+      spark: sparkOf(spec, evaluated),
       volunteersNow: volunteers.presentCount(live),
       volunteersEver: volunteers.everCount(live),
-      newestCheckpoint: checkpoints.at(-1) ?? null,
+      newestCheckpoint: newestOf(checkpoints) ?? null,
     };
   };
 
@@ -193,6 +228,7 @@ export function createRunProjection(): RunProjection {
       // The volunteers' count of open leases follows the round, so the round must not have moved yet.
       volunteers.apply(event, atMs, version, rounds);
       rounds.apply(event, atMs);
+      lineage.apply(event);
       fold(event, atMs);
       if (text !== null) log.add({ seq, atMs, text });
       head = { seq, hash };
@@ -200,9 +236,9 @@ export function createRunProjection(): RunProjection {
     summary,
     contributors: volunteers.contributors,
     detail(live) {
-      const { spec, dataset, specBlob, coordinator } = theRun();
+      const { spec, dataset, specBlob, coordinator, origin = null } = theRun();
       const batch = spec.training.samplesPerVersion;
-      const next = Math.min(version + 1, spec.training.versions);
+      const next = steps >= spec.training.versions ? version : version + 1;
       return {
         ...summary(live),
         spec,
@@ -221,6 +257,8 @@ export function createRunProjection(): RunProjection {
         log: log.items(),
         spans: rounds.spans(),
         checkpoints: [...checkpoints],
+        rollBacks: rollBacks.items(),
+        origin,
         ledger: { seq: head.seq, head: head.hash, coordinator },
         rates: live.rates,
       };
@@ -247,6 +285,6 @@ function sharesOf(event: EventOf<"version-published">, indexOf: (volunteer: stri
 }
 
 function sparkOf(spec: RunSpec, evaluations: readonly EvaluationPoint[]): number[] {
-  const classifies = spec.model.kind !== "gpt";
+  const classifies = !readsText(spec.model);
   return spread(evaluations, MAX_SPARK).map(({ lossMean, accuracy }) => (classifies && accuracy !== null ? accuracy : lossMean));
 }

@@ -15,9 +15,9 @@ export function embedding(tokens: tf.Tensor1D, table: tf.Tensor2D, positions: tf
   })) as tf.Tensor2D;
 }
 
-/** Rows of `table` [symbols, width] for `tokens` int32 [n]: [n, width]. The gradient is a product with the one-hot tokens, which, unlike
+/** Rows of `table` [symbols, width] for `tokens` int32 [n], without positions: [n, width]. The gradient is a product with the one-hot tokens, which, unlike
  *  a scatter, every backend has and adds up in a fixed order. */
-function rowsOf(tokens: tf.Tensor1D, table: tf.Tensor2D): tf.Tensor2D {
+export function rowsOf(tokens: tf.Tensor1D, table: tf.Tensor2D): tf.Tensor2D {
   return differentiable([table], () => ({
     value: tf.gather(table, tokens),
     kept: [tokens],
