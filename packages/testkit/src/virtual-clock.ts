@@ -5,7 +5,8 @@ import type { Clock } from "@weft/volunteer";
 interface Sleeper {
   readonly atMs: number;
   readonly order: number;
-  readonly wake: () => void;
+  /** Null: nobody waits any more. */
+  wake: (() => void) | null;
 }
 
 /** Turns of the event loop given to what is ready: chains of promises end within one, a few allow for chains through timers of zero. */
@@ -16,6 +17,7 @@ export class VirtualClock implements Clock {
   /** What the wall shows beside the time that has passed. */
   #wallMs = 0;
   #order = 0;
+  /** A binary heap: who wakes first stands first. */
   readonly #sleepers: Sleeper[] = [];
   /** Waits for what a test knows to be under way outside of promises alone, for example a coordinator's `idle`. */
   settle: () => Promise<void> = () => Promise.resolve();
@@ -38,29 +40,38 @@ export class VirtualClock implements Clock {
 
   sleep(ms: number): Promise<void> {
     return new Promise((wake) => {
-      this.#order += 1;
-      this.#sleepers.push({ atMs: this.#nowMs + Math.max(0, ms), order: this.#order, wake });
+      this.after(ms, wake);
     });
   }
 
-  /** Calls `then` at its time; nobody waits for it. */
-  after(ms: number, then: () => void): void {
-    void this.sleep(ms).then(then);
+  /** Calls `then` at its time; nobody waits for it. What is given back cancels it. */
+  after(ms: number, then: () => void): () => void {
+    this.#order += 1;
+    const sleeper: Sleeper = { atMs: this.#nowMs + Math.max(0, ms), order: this.#order, wake: then };
+    push(this.#sleepers, sleeper);
+    return () => {
+      sleeper.wake = null;
+    };
   }
 
   /** Moves time forward, waking sleepers in the order of their times and, at one time, of their falling asleep. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     await this.drain();
-    for (;;) {
-      const next = this.#nextDue(untilMs);
-      if (next === null) break;
-      this.#sleepers.splice(this.#sleepers.indexOf(next), 1);
+    while (this.wakeNext(untilMs)) await this.drain();
+    this.#nowMs = untilMs;
+  }
+
+  /** Wakes the one whose time comes first, and moves time there; false where there is none before `untilMs`. Lets nothing else run. */
+  wakeNext(untilMs = Number.POSITIVE_INFINITY): boolean {
+    for (let next = this.#sleepers[0]; next !== undefined && next.atMs <= untilMs; next = this.#sleepers[0]) {
+      pop(this.#sleepers);
+      if (next.wake === null) continue;
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.wake();
-      await this.drain();
+      return true;
     }
-    this.#nowMs = untilMs;
+    return false;
   }
 
   /** Lets everything run that waits for no time. */
@@ -68,13 +79,34 @@ export class VirtualClock implements Clock {
     for (let turn = 0; turn < TURNS; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve));
     await this.settle();
   }
+}
 
-  #nextDue(untilMs: number): Sleeper | null {
-    let next: Sleeper | null = null;
-    for (const sleeper of this.#sleepers) {
-      if (sleeper.atMs > untilMs) continue;
-      if (next === null || sleeper.atMs < next.atMs || (sleeper.atMs === next.atMs && sleeper.order < next.order)) next = sleeper;
-    }
-    return next;
+const isBefore = (a: Sleeper, b: Sleeper): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
+
+function push(heap: Sleeper[], sleeper: Sleeper): void {
+  let at = heap.length;
+  heap.push(sleeper);
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    const above = heap[parent] as Sleeper;
+    if (isBefore(above, sleeper)) break;
+    heap[at] = above;
+    at = parent;
   }
+  heap[at] = sleeper;
+}
+
+function pop(heap: Sleeper[]): void {
+  const last = heap.pop() as Sleeper;
+  if (heap.length === 0) return;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && isBefore(heap[child + 1] as Sleeper, heap[child] as Sleeper)) child += 1;
+    if (isBefore(last, heap[child] as Sleeper)) break;
+    heap[at] = heap[child] as Sleeper;
+    at = child;
+  }
+  heap[at] = last;
 }
