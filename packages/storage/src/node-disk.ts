@@ -1,6 +1,6 @@
 // The real disk, through Node. The only file of this package that touches node:*. Knows no format.
 import { randomUUID } from "node:crypto";
-import { link, mkdir, open, readdir, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
+import * as nodeFiles from "node:fs/promises";
 import { hostname } from "node:os";
 import { type Disk, DiskError, type DiskErrorKind, type DiskFile, type DiskLock } from "./disk.ts";
 
@@ -38,15 +38,25 @@ const translate = async <T>(path: string, work: Promise<T>): Promise<T> => {
   }
 };
 
-const writeAll = async (handle: Awaited<ReturnType<typeof open>>, bytes: Uint8Array): Promise<void> => {
+const writeAll = async (handle: nodeFiles.FileHandle, bytes: Uint8Array): Promise<void> => {
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, done, bytes.length - done);
     done += bytesWritten;
   }
 };
 
-const openAppend = async (path: string): Promise<DiskFile> => {
-  const handle = await translate(path, open(path, "a"));
+/** What is used of Node's file system; a test puts its own in place, to see what is really asked of it. */
+export type FileSystem = Pick<
+  typeof import("node:fs/promises"),
+  "link" | "mkdir" | "open" | "readdir" | "readFile" | "rename" | "stat" | "unlink" | "writeFile"
+>;
+
+/** What a coordinator keeps is nobody else's: keys are among it. */
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+const openAppend = async (system: FileSystem, path: string): Promise<DiskFile> => {
+  const handle = await translate(path, system.open(path, "a", FILE_MODE));
   return {
     append: (bytes) => translate(path, writeAll(handle, bytes)),
     datasync: () => translate(path, handle.datasync()),
@@ -55,8 +65,8 @@ const openAppend = async (path: string): Promise<DiskFile> => {
   };
 };
 
-const readRange = async (path: string, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
-  const handle = await open(path, "r");
+const readRange = async (system: FileSystem, path: string, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
+  const handle = await system.open(path, "r");
   try {
     const { size } = await handle.stat();
     const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
@@ -73,9 +83,9 @@ const readRange = async (path: string, start: number, end: number): Promise<Uint
 };
 
 // Some systems (Windows) cannot open or sync a folder; there the file system orders renames itself.
-const syncFolder = async (path: string): Promise<void> => {
+const syncFolder = async (system: FileSystem, path: string): Promise<void> => {
   if (process.platform === "win32") return;
-  const handle = await open(path, "r");
+  const handle = await system.open(path, "r");
   try {
     await handle.sync();
   } finally {
@@ -94,32 +104,32 @@ interface Holder {
 const heldHere = new Set<string>();
 
 /** Linux: field 22 of /proc/PID/stat (proc(5)) counts clock ticks from boot to the start of the process. */
-const birthOf = async (pid: number): Promise<string> => {
+const birthOf = async (system: FileSystem, pid: number): Promise<string> => {
   try {
-    const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-    const boot = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+    const stat = await system.readFile(`/proc/${pid}/stat`, "utf8");
+    const boot = (await system.readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
     return `${boot}/${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? ""}`;
   } catch {
     return "";
   }
 };
 
-const alive = async (holder: Holder): Promise<boolean> => {
+const alive = async (system: FileSystem, holder: Holder): Promise<boolean> => {
   if (holder.pid === process.pid)
-    return heldHere.has(holder.token) || (holder.birth !== "" && holder.birth === (await birthOf(process.pid)));
+    return heldHere.has(holder.token) || (holder.birth !== "" && holder.birth === (await birthOf(system, process.pid)));
   try {
     process.kill(holder.pid, 0);
   } catch (error) {
     return codeOf(error) === "EPERM";
   }
-  const birth = await birthOf(holder.pid);
+  const birth = await birthOf(system, holder.pid);
   return birth === "" || holder.birth === "" || birth === holder.birth;
 };
 
-const readHolder = async (path: string): Promise<{ readonly text: string; readonly holder: Holder | null } | null> => {
+const readHolder = async (system: FileSystem, path: string): Promise<{ readonly text: string; readonly holder: Holder | null } | null> => {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = await system.readFile(path, "utf8");
   } catch (error) {
     if (codeOf(error) === "ENOENT") return null;
     throw diskError(error, path);
@@ -139,21 +149,22 @@ const readHolder = async (path: string): Promise<{ readonly text: string; readon
  * A file that names its holder, created by link (which never replaces). A lock whose process is gone is moved aside and taken; one of
  * another machine cannot be judged from here and is left alone.
  */
-const lock = async (path: string): Promise<DiskLock> => {
+const lock = async (system: FileSystem, path: string): Promise<DiskLock> => {
   const token = randomUUID();
-  const mine: Holder = { pid: process.pid, host: hostname(), birth: await birthOf(process.pid), token };
+  const mine: Holder = { pid: process.pid, host: hostname(), birth: await birthOf(system, process.pid), token };
   const draft = `${path}.${token}`;
-  await translate(path, writeFile(draft, `${JSON.stringify(mine)}\n`, { flush: true }));
+  // Not synced: after a power cut its holder is gone, whatever it says.
+  await translate(path, system.writeFile(draft, `${JSON.stringify(mine)}\n`, { mode: FILE_MODE }));
   let note: string | null = null;
   try {
     for (let tries = 0; ; tries++) {
       try {
-        await link(draft, path);
+        await system.link(draft, path);
         break;
       } catch (error) {
         if (codeOf(error) !== "EEXIST") throw diskError(error, path);
       }
-      const found = await readHolder(path);
+      const found = await readHolder(system, path);
       if (found === null) continue;
       const { holder } = found;
       if (holder !== null && holder.host !== mine.host)
@@ -161,64 +172,64 @@ const lock = async (path: string): Promise<DiskLock> => {
           "exists",
           `held by process ${holder.pid} on the machine ${holder.host}; if nothing runs there any more, delete ${path}`,
         );
-      if (holder !== null && (await alive(holder))) throw new DiskError("exists", `held by process ${holder.pid}`);
+      if (holder !== null && (await alive(system, holder))) throw new DiskError("exists", `held by process ${holder.pid}`);
       if (tries > 20) throw new DiskError("exists", "held by processes that come and go");
       const aside = `${draft}.old`;
-      await rename(path, aside).catch((error: unknown) => {
+      await system.rename(path, aside).catch((error: unknown) => {
         if (codeOf(error) !== "ENOENT") throw diskError(error, path);
       });
-      const moved = await readHolder(aside);
+      const moved = await readHolder(system, aside);
       // Another process may have taken the dead lock between our look and our rename: what we moved is then alive, so give it back.
-      if (moved !== null && moved.text !== found.text) await link(aside, path).catch(() => undefined);
+      if (moved !== null && moved.text !== found.text) await system.link(aside, path).catch(() => undefined);
       else note = `The lock of process ${holder?.pid ?? "unknown"}, which has ended, was taken over.`;
-      await unlink(aside).catch(() => undefined);
+      await system.unlink(aside).catch(() => undefined);
     }
   } finally {
-    await unlink(draft).catch(() => undefined);
+    await system.unlink(draft).catch(() => undefined);
   }
   heldHere.add(token);
   return {
     note,
     release: async () => {
       heldHere.delete(token);
-      const found = await readHolder(path);
-      if (found?.holder?.token === token) await translate(path, unlink(path));
+      const found = await readHolder(system, path);
+      if (found?.holder?.token === token) await translate(path, system.unlink(path));
     },
   };
 };
 
 /** Paths are those of the process: absolute, or relative to its working folder. */
-export const nodeDisk = (): Disk => ({
+export const nodeDisk = (system: FileSystem = nodeFiles): Disk => ({
   makeFolder: async (path) => {
-    await translate(path, mkdir(path, { recursive: true }));
+    await translate(path, system.mkdir(path, { recursive: true, mode: FOLDER_MODE }));
   },
-  openAppend,
+  openAppend: (path) => openAppend(system, path),
   size: async (path) => {
     try {
-      const found = await stat(path);
+      const found = await system.stat(path);
       return found.isFile() ? found.size : null;
     } catch (error) {
       if (codeOf(error) === "ENOENT") return null;
       throw diskError(error, path);
     }
   },
-  readRange: (path, start, end) => translate(path, readRange(path, start, end)),
+  readRange: (path, start, end) => translate(path, readRange(system, path, start, end)),
   list: async (folder) => {
     try {
-      return (await readdir(folder)).sort();
+      return (await system.readdir(folder)).sort();
     } catch (error) {
       if (codeOf(error) === "ENOENT") return [];
       throw diskError(error, folder);
     }
   },
-  rename: (from, to) => translate(to, rename(from, to)),
+  rename: (from, to) => translate(to, system.rename(from, to)),
   unlink: async (path) => {
     try {
-      await unlink(path);
+      await system.unlink(path);
     } catch (error) {
       if (codeOf(error) !== "ENOENT") throw diskError(error, path);
     }
   },
-  syncFolder: (path) => translate(path, syncFolder(path)),
-  lock,
+  syncFolder: (path) => translate(path, syncFolder(system, path)),
+  lock: (path) => lock(system, path),
 });
