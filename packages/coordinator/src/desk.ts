@@ -113,6 +113,14 @@ export class Desk implements UploadSink {
     return ok({ kind: "none", reason: submitted.reason, retryAfterMs: ASK_AGAIN_MS });
   }
 
+  /** Takes up the uploads that an earlier process left unfinished, where their answers would still be admitted. */
+  resumeUploads(): Promise<number> {
+    return this.uploads.resume((header) => {
+      const run = this.#options.runs.get(header.run);
+      return run !== undefined && run.loop.fault === null && checkHeader(run, header) === null;
+    });
+  }
+
   /** A version was made: what was on its way to it is of no use any more. */
   endRound(run: string, version: number): void {
     this.uploads.endRound(run, version);
@@ -263,7 +271,11 @@ const FAULTS_OF_CONTENT: ReadonlySet<ErrorCode> = new Set([...CONTENT_FAULTS, "w
 function checkHeader(run: Run, header: ContributionHeader): Refusal | null {
   const refusal = checkContribution(run.loop.state, header);
   if (refusal !== null) return refusal;
-  if (header.sizeBytes !== run.contributionBytes)
-    return refuse("wrong-length", `an update of this run has ${run.contributionBytes} bytes in ${header.codec}, not ${header.sizeBytes}`);
+  const { least, most } = run.contributionBytes;
+  if (header.sizeBytes < least || header.sizeBytes > most)
+    return refuse(
+      "wrong-length",
+      `an update of this run has ${least === most ? most : `${least} to ${most}`} bytes in ${header.codec}, not ${header.sizeBytes}`,
+    );
   return null;
 }

@@ -15,9 +15,9 @@ import {
 import type { Storage } from "@weft/storage";
 import { codecNamed, f32FromBytes, f32ToBytes, norm } from "@weft/tensors";
 import type { CloseRound } from "@weft/training";
-import type { UploadSpool } from "./api.ts";
 import type { CheckpointInput, ClosedRound, Compute, Inspection, SpooledUpload } from "./ports.ts";
 import { closeFromBlobs } from "./round-blobs.ts";
+import type { UploadSpool } from "./upload-spool.ts";
 
 export interface LocalComputeOptions {
   readonly storage: Pick<Storage, "blobs" | "contributions">;
@@ -87,9 +87,8 @@ export function inspectBytes(
 ): Inspection {
   const codec = codecNamed(codecName);
   if (codec === undefined) return { ok: false, code: "bad-payload", detail: `there is no codec ${codecName}` };
-  const length = codec.encodedBytes(parameters);
-  if (bytes.length !== length)
-    return { ok: false, code: "wrong-length", detail: `${bytes.length} bytes came, ${length} were expected for ${codecName}` };
+  if (bytes.length < codec.leastBytes(parameters) || bytes.length > codec.mostBytes(parameters))
+    return { ok: false, code: "wrong-length", detail: `${bytes.length} bytes came, which no ${codecName} of ${parameters} values has` };
   if (hash(bytes) !== expected) return { ok: false, code: "wrong-hash", detail: "the bytes do not have the hash that was signed" };
   const decoded = codec.decode(bytes, parameters);
   if (!decoded.ok) return { ok: false, code: decoded.fault, detail: decoded.detail };

@@ -13,10 +13,11 @@ export interface CodecStream {
 
 export interface Codec {
   readonly name: string;
-  /** Average bits a parameter takes, for docs and choice. */
+  /** Bits a parameter takes at most, for docs and choice. */
   readonly bitsPerParameter: number;
-  /** Exact encoded length of `size` values. */
-  encodedBytes(size: number): number;
+  /** Bounds on the encoded length of `size` values; equal where a codec always takes as many. */
+  leastBytes(size: number): number;
+  mostBytes(size: number): number;
   /** Fails (not-finite) on NaN, infinity or, for scaled codecs, a block beyond f16. */
   encode(
     update: Float32Array,

@@ -40,7 +40,8 @@ export function blockQuantised(packing: LevelPacking): Codec {
   return {
     name,
     bitsPerParameter: packing.bitsPerLevel + 16 / QUANTISED_BLOCK,
-    encodedBytes,
+    leastBytes: encodedBytes,
+    mostBytes: encodedBytes,
     encode: (update, stream) => {
       if (!allFinite(update)) return fault("not-finite", "a value is NaN or infinite");
       const blocks = blocksOf(update.length);

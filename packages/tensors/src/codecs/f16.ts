@@ -13,7 +13,8 @@ const values = (): Float32Array => {
 export const f16: Codec = {
   name: "f16",
   bitsPerParameter: 16,
-  encodedBytes: (size) => 2 * size,
+  leastBytes: (size) => 2 * size,
+  mostBytes: (size) => 2 * size,
   encode: (update) => {
     const bytes = new Uint8Array(2 * update.length);
     for (let at = 0; at < update.length; at++) {

@@ -9,7 +9,8 @@ const NOT_FINITE = fault("not-finite", "a value is NaN or infinite");
 export const f32: Codec = {
   name: "f32",
   bitsPerParameter: 32,
-  encodedBytes: (size) => 4 * size,
+  leastBytes: (size) => 4 * size,
+  mostBytes: (size) => 4 * size,
   encode: (update) => (allFinite(update) ? { ok: true, bytes: f32ToBytes(update) } : NOT_FINITE),
   decode: (bytes, size) => {
     if (bytes.length !== 4 * size) return wrongLength("f32", bytes.length, 4 * size, size);

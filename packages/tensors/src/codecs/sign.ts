@@ -15,7 +15,8 @@ const encodedBytes = (size: number): number => 2 * blocksOf(size) + Math.ceil(si
 export const sign: Codec = {
   name: "sign",
   bitsPerParameter: 1 + 16 / BLOCK,
-  encodedBytes,
+  leastBytes: encodedBytes,
+  mostBytes: encodedBytes,
   encode: (update) => {
     if (!allFinite(update)) return fault("not-finite", "a value is NaN or infinite");
     const size = update.length;

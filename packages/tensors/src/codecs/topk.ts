@@ -1,26 +1,18 @@
 // topk: of each block of 4,096 values the 64 of largest magnitude, each as a 12-bit index and 2 bits of value; the others count as 0.
 // Per block: the scale m (largest magnitude, rounded up to f16, little-endian), then one 14-bit word a chosen value, lowest bits first and
 // indexes rising: bits 0 to 11 its place in the block, bit 12 whether its magnitude is m rather than m/3, bit 13 whether it is below zero;
-// then bits of 0 up to a whole byte. A last, shorter block of n values has ceil(n / 64) chosen ones. 0.22 bits a parameter. Biased: it needs
-// error feedback (see error-feedback.ts, beta = 0.95), so only a volunteer that stays for many leases may use it [SparseLoCo 2508.15706].
+// then bits of 0 up to a whole byte. A last, shorter block of n values has ceil(n / 64) chosen ones. 0.22 bits a parameter; the entropy coder
+// (topk-form.ts) makes it about 0.16. Biased: it needs error feedback (see error-feedback.ts, beta = 0.95), so only a volunteer that stays for
+// many leases may use it [SparseLoCo 2508.15706].
 import type { Codec } from "../codec.ts";
 import { f16RoundedUp, f16ToNumber } from "../f16.ts";
 import { allFinite } from "../reduce.ts";
+import { entropyCoded } from "./entropy-coded.ts";
 import { fault, wrongLength } from "./faults.ts";
+import { topkForm } from "./topk-form.ts";
+import { blockBytes, chosenOf, INDEX_BITS, readWord, TOPK_BLOCK, topkBytes, WORD_BITS, writeWord } from "./topk-words.ts";
 
-const BLOCK = 4096;
-const SHARE = 64;
-const INDEX_BITS = 12;
-const WORD_BITS = INDEX_BITS + 2;
 const INFINITE = 0x7c00;
-
-const chosenOf = (values: number): number => Math.ceil(values / SHARE);
-const blockBytes = (values: number): number => 2 + Math.ceil((chosenOf(values) * WORD_BITS) / 8);
-const FULL_BYTES = blockBytes(BLOCK);
-const encodedBytes = (size: number): number => {
-  const rest = size % BLOCK;
-  return Math.floor(size / BLOCK) * FULL_BYTES + (rest === 0 ? 0 : blockBytes(rest));
-};
 
 /** Places of the `count` largest magnitudes, rising; among equal ones those that come first. Magnitudes order like their f32 bits. */
 function choose(magnitudes: Uint32Array, count: number): Uint32Array {
@@ -61,58 +53,45 @@ function encodeBlock(values: Float32Array, into: Uint8Array): number | null {
   return null;
 }
 
-function writeWord(into: Uint8Array, index: number, word: number): void {
-  const from = index * WORD_BITS;
-  const shifted = word << (from & 7);
-  const at = 2 + (from >> 3);
-  for (let byte = 0; byte < 3; byte++)
-    if (((shifted >>> (8 * byte)) & 255) !== 0) into[at + byte] = (into[at + byte] as number) | ((shifted >>> (8 * byte)) & 255);
-}
-function readWord(bytes: Uint8Array, index: number): number {
-  const from = index * WORD_BITS;
-  const at = 2 + (from >> 3);
-  const three = (bytes[at] as number) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16);
-  return (three >>> (from & 7)) & ((1 << WORD_BITS) - 1);
-}
-
-export const topk: Codec = {
+const plain: Codec = {
   name: "topk",
-  bitsPerParameter: (8 * FULL_BYTES) / BLOCK,
-  encodedBytes,
+  bitsPerParameter: (8 * blockBytes(TOPK_BLOCK)) / TOPK_BLOCK,
+  leastBytes: topkBytes,
+  mostBytes: topkBytes,
   encode: (update) => {
     if (!allFinite(update)) return fault("not-finite", "a value is NaN or infinite");
-    const bytes = new Uint8Array(encodedBytes(update.length));
-    for (let from = 0, at = 0; from < update.length; from += BLOCK) {
-      const values = update.subarray(from, from + BLOCK);
+    const bytes = new Uint8Array(topkBytes(update.length));
+    for (let from = 0, at = 0; from < update.length; from += TOPK_BLOCK) {
+      const values = update.subarray(from, from + TOPK_BLOCK);
       const end = at + blockBytes(values.length);
       const beyond = encodeBlock(values, bytes.subarray(at, end));
-      if (beyond !== null) return fault("not-finite", `block ${from / BLOCK} reaches ${beyond}, beyond f16`);
+      if (beyond !== null) return fault("not-finite", `block ${from / TOPK_BLOCK} reaches ${beyond}, beyond f16`);
       at = end;
     }
     return { ok: true, bytes };
   },
   decode: (bytes, size) => {
-    const wanted = encodedBytes(size);
+    const wanted = topkBytes(size);
     if (bytes.length !== wanted) return wrongLength("topk", bytes.length, wanted, size);
     const update = new Float32Array(size);
-    for (let from = 0, start = 0; from < size; from += BLOCK) {
-      const length = Math.min(BLOCK, size - from);
+    for (let from = 0, start = 0; from < size; from += TOPK_BLOCK) {
+      const length = Math.min(TOPK_BLOCK, size - from);
       const block = bytes.subarray(start, start + blockBytes(length));
       start += block.length;
       const bits = (block[0] as number) | ((block[1] as number) << 8);
-      if ((bits & INFINITE) === INFINITE) return fault("not-finite", `the scale of block ${from / BLOCK} is NaN or infinite`);
-      if ((bits & 0x8000) !== 0) return fault("bad-payload", `the scale of block ${from / BLOCK} is negative`);
+      if ((bits & INFINITE) === INFINITE) return fault("not-finite", `the scale of block ${from / TOPK_BLOCK} is NaN or infinite`);
+      if ((bits & 0x8000) !== 0) return fault("bad-payload", `the scale of block ${from / TOPK_BLOCK} is negative`);
       const scale = f16ToNumber(bits);
       const chosen = chosenOf(length);
       const spare = 8 * (block.length - 2) - chosen * WORD_BITS;
       if (spare > 0 && (block[block.length - 1] as number) >> (8 - spare) !== 0)
-        return fault("bad-payload", `the bits after the last value of block ${from / BLOCK} are not 0`);
+        return fault("bad-payload", `the bits after the last value of block ${from / TOPK_BLOCK} are not 0`);
       let before = -1;
       for (let index = 0; index < chosen; index++) {
         const word = readWord(block, index);
-        const place = word & (BLOCK - 1);
+        const place = word & (TOPK_BLOCK - 1);
         if (place <= before || place >= length)
-          return fault("bad-payload", `index ${place} follows ${before} in block ${from / BLOCK} of ${length} values`);
+          return fault("bad-payload", `index ${place} follows ${before} in block ${from / TOPK_BLOCK} of ${length} values`);
         before = place;
         const magnitude = (word >> INDEX_BITS) & 1 ? scale : scale / 3;
         update[from + place] = word >> (INDEX_BITS + 1) ? -magnitude : magnitude;
@@ -121,3 +100,5 @@ export const topk: Codec = {
     return { ok: true, update };
   },
 };
+
+export const topk = entropyCoded(plain, topkForm);
