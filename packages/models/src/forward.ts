@@ -6,7 +6,6 @@ import { convolutionRelu, flattenNchw, imagesOf, maxPool2 } from "./ops/convolut
 import { crossEntropySum } from "./ops/cross-entropy.ts";
 import { add } from "./ops/differentiable.ts";
 import { embedding, rowsOf } from "./ops/embedding.ts";
-import { gelu } from "./ops/gelu.ts";
 import { layerNorm } from "./ops/layer-norm.ts";
 import { linear } from "./ops/linear.ts";
 import { lstmLayer } from "./ops/lstm.ts";
@@ -59,9 +58,13 @@ function gpt(model: GptSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.
   const get = <T extends tf.Tensor>(name: string): T => parameter<T>(parameters, `transformer.${name}`);
   const bias = <T extends tf.Tensor>(name: string): T | undefined => (model.bias ? get<T>(`${name}.bias`) : undefined);
   const norm = (x: tf.Tensor2D, name: string): tf.Tensor2D => layerNorm(x, get(`${name}.weight`), bias(name));
-  const dense = (x: tf.Tensor2D, name: string): tf.Tensor2D => {
+  const dense = (x: tf.Tensor2D, name: string, activation?: "gelu-exact" | "gelu-tanh"): tf.Tensor2D => {
     const b = bias(name);
-    return linear(x, get(`${name}.weight`), { layout: "in-out", ...(b === undefined ? {} : { bias: b }) });
+    return linear(x, get(`${name}.weight`), {
+      layout: "in-out",
+      ...(b === undefined ? {} : { bias: b }),
+      ...(activation === undefined ? {} : { activation }),
+    });
   };
 
   const table = get<tf.Tensor2D>("wte.weight");
@@ -70,7 +73,7 @@ function gpt(model: GptSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.
     const block = `h.${layer}`;
     const mixed = causalAttention(dense(norm(x, `${block}.ln_1`), `${block}.attn.c_attn`), model.heads, length);
     x = add(x, dense(mixed, `${block}.attn.c_proj`)) as tf.Tensor2D;
-    const inner = gelu(dense(norm(x, `${block}.ln_2`), `${block}.mlp.c_fc`), model.gelu);
+    const inner = dense(norm(x, `${block}.ln_2`), `${block}.mlp.c_fc`, `gelu-${model.gelu}`);
     x = add(x, dense(inner, `${block}.mlp.c_proj`)) as tf.Tensor2D;
   }
   return linear(norm(x, "ln_f"), table, { layout: "out-in" });

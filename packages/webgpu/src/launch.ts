@@ -22,8 +22,8 @@ export interface Kernel {
 export interface Launch {
   readonly kernel: Kernel;
   readonly inputs: readonly tf.TensorInfo[];
-  /** Shapes of the f32 results. */
-  readonly outputs: readonly (readonly number[])[];
+  /** Shapes of the f32 results; or a result of an earlier launch, which is then gone on with in place. */
+  readonly outputs: readonly (readonly number[] | tf.TensorInfo)[];
   readonly uniforms: readonly number[];
   readonly workgroups: readonly [number, number, number];
 }
@@ -95,7 +95,7 @@ export async function compile(backend: WebGPUBackend, kernel: Kernel): Promise<G
 /** Enters one dispatch into the stream of commands, or, while compiling ahead, only asks for its pipeline. */
 export function launch(backend: WebGPUBackend, { kernel, inputs, outputs, uniforms, workgroups }: Launch): tf.TensorInfo[] {
   const internals = backend as unknown as Internals;
-  const results = outputs.map((shape) => backend.makeTensorInfo([...shape], "float32"));
+  const results = outputs.map((output) => ("dataId" in output ? output : backend.makeTensorInfo([...output], "float32")));
   for (const { dataId } of [...results, ...inputs]) backend.uploadToGPU(dataId);
   const pipeline = pipelineOf(backend, internals, kernel);
   if (tf.env().getBool("WEBGPU_ENGINE_COMPILE_ONLY")) return results;
