@@ -96,7 +96,10 @@ describe("methods", () => {
     "/metrics",
     `/blobs/${UNKNOWN_HASH}`,
   ];
-  const writing = ["exchange", "password", "sign-in", "sign-out", "command"].map((name) => `/api/admin/${name}`);
+  const writing = [
+    ...["exchange", "password", "sign-in", "sign-out", "command"].map((name) => `/api/admin/${name}`),
+    "/api/volunteer/goodbye",
+  ];
   it.each(reading.flatMap((path) => ["POST", "PUT", "DELETE", "PATCH"].map((method) => [method, path] as const)))(
     "%s %s is not allowed",
     async (method, path) => {
@@ -167,6 +170,18 @@ describe("bodies", () => {
   it("a chunked body beyond the limit is refused while it arrives", async () => {
     const answer = await coordinator.raw(command("x".repeat(4 * MAX_JSON_BODY_BYTES), { "transfer-encoding": "chunked" }));
     expect([answer.status, answer.json.code]).toEqual([413, "too-large"]);
+  });
+  it.each([
+    [{}, 400, "bad-message"],
+    [{ farewell: "short" }, 400, "bad-message"],
+    [{ farewell: ["0".repeat(32)] }, 400, "bad-message"],
+    [{ farewell: "0".repeat(32), volunteer: "0".repeat(64) }, 400, "bad-message"],
+    [{ farewell: "0".repeat(32) }, 404, "not-found"],
+  ])("the goodbye %j ends nothing", async (body, status, code) => {
+    const answer = await coordinator.raw({ path: "/api/volunteer/goodbye", ...post(coordinator.origin, body) });
+    expect([answer.status, answer.json.code]).toEqual([status, code]);
+    const foreign = await coordinator.raw({ path: "/api/volunteer/goodbye", ...post("https://evil.example", body) });
+    expect([foreign.status, foreign.json.code]).toEqual([403, "bad-origin"]);
   });
   it.each(["/api/admin/command", "/api/admin/exchange", "/api/admin/sign-in"])("a POST of %s without any body is refused", async (path) => {
     const head = `POST ${path} HTTP/1.1\r\nhost: localhost:${coordinator.started.port}\r\nconnection: close\r\n`;

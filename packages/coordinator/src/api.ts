@@ -95,6 +95,8 @@ export interface CoordinatorApi {
   /** One message of the admin namespace, parsed by AdminCommand. `by` is who gave it, at most 500 characters, as it stands in the ledger. */
   command(command: unknown, by: string): Promise<Result<AdminReply>>;
   connect(port: VolunteerPort): VolunteerSession;
+  /** Ends the connection whose welcome carried this word, and gives its leases back; false where there is none. */
+  goodbye(farewell: string): Promise<boolean>;
   runs(): readonly RunSummary[];
   detail(run: string): RunDetail | null;
   /** Records from `fromSeq` on, at most `limit` (capped at 1,000); null where there is no such run. */

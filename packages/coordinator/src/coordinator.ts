@@ -147,6 +147,14 @@ export class Coordinator implements CoordinatorApi {
     return this.#sessions.connect(port);
   }
 
+  async goodbye(farewell: string): Promise<boolean> {
+    const member = this.#sessions.farewell(farewell);
+    if (member === null) return false;
+    this.#counters.add("sessions.goodbyes");
+    await this.#desk.leave(member);
+    return true;
+  }
+
   runs(): readonly RunSummary[] {
     return [...this.#runs.values()].map((run) => run.view.summary(run.loop.now()));
   }
@@ -268,14 +276,14 @@ export class Coordinator implements CoordinatorApi {
   }
 
   #welcome(session: Session, member: Member): Welcome {
-    this.#sessions.ready(session, member);
+    const farewell = this.#sessions.ready(session, member);
     const open = [];
     for (const run of this.#runs.values()) {
       // After a restart the run still counts it as present: joining again keeps its leases.
       if (run.isPresent(member.volunteer)) this.#inBackground(run.ensureJoined(member));
       open.push(...run.openAssignments(member.volunteer));
     }
-    return { volunteer: member.volunteer, open };
+    return { volunteer: member.volunteer, open, farewell };
   }
 
   #inBackground(work: Promise<unknown>): void {

@@ -50,6 +50,46 @@ test("a goodbye gives the leases back at once, and the volunteer may ask again l
   expect((await anna.lease(null, 8)).attempt).toBe(lease.attempt + 1);
 });
 
+test("a goodbye said beside the connection ends it and gives its leases back at once, and holds for that connection alone", async () => {
+  const kit = await TestCoordinator.start();
+  const run = await kit.createRun();
+  const [anna, ben] = [new ScriptedVolunteer(1), new ScriptedVolunteer(2)];
+  const first = await anna.join(kit.coordinator);
+  const second = await ben.join(kit.coordinator);
+  expect(first.farewell).not.toBe(second.farewell);
+  const lease = await anna.lease(null, 8);
+  expect(await kit.coordinator.goodbye("0".repeat(32))).toBe(false);
+  expect(await kit.coordinator.goodbye(first.farewell)).toBe(true);
+  expect([anna.closed, ben.closed]).toEqual([1, 0]);
+  const again = await ben.lease(null, 8);
+  expect([again.lease, again.attempt]).toEqual([lease.lease, 2]);
+  const events = (await kit.records(run)).map(({ event }) => event);
+  expect(events.filter(({ type }) => type === "volunteer-left")).toMatchObject([{ volunteer: anna.key, reason: "goodbye" }]);
+  expect(events.filter(({ type }) => type === "assignment-ended")).toMatchObject([{ volunteer: anna.key, reason: "left" }]);
+  // The word is spent, and what of the connection is still on its way changes nothing.
+  expect(await kit.coordinator.goodbye(first.farewell)).toBe(false);
+  expect(await anna.requestLease()).toMatchObject({ ok: false, code: "unavailable" });
+  await kit.pass(10_000);
+  expect((await kit.records(run)).filter(({ event }) => event.type === "volunteer-left")).toHaveLength(1);
+  // Whoever comes back, with another page, is not sent away by the word of the first.
+  const back = await anna.join(kit.coordinator);
+  expect(await kit.coordinator.goodbye(first.farewell)).toBe(false);
+  expect(kit.coordinator.volunteersNow()).toBe(2);
+  expect(back.farewell).not.toBe(first.farewell);
+});
+
+test("the goodbye of a connection that another of the same key has replaced takes nothing from the other", async () => {
+  const kit = await TestCoordinator.start();
+  await kit.createRun();
+  const [tab, other] = [new ScriptedVolunteer(1), new ScriptedVolunteer(1)];
+  const { farewell } = await tab.join(kit.coordinator);
+  const lease = await tab.lease(null, 2);
+  await other.join(kit.coordinator);
+  expect(await kit.coordinator.goodbye(farewell)).toBe(false);
+  expect(other.closed).toBe(0);
+  expect(unwrap(await other.contribute(lease)).kind).toBe("admitted");
+});
+
 test("one address has a bounded number of connections, and those beyond hear why", async () => {
   const kit = await TestCoordinator.start({ limits: { sessionsPerAddress: 2 } });
   await kit.createRun();

@@ -1,10 +1,12 @@
 // Who is connected: one session speaks for a volunteer, a bounded number comes from one address, and who is gone is given a moment to return.
 // Knows nothing of runs.
-import type { Refusal } from "@weft/protocol";
+import { type Refusal, refuse } from "@weft/protocol";
 import type { CoordinatorLimits, VolunteerPort, VolunteerSession } from "./api.ts";
 import type { Member } from "./member.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { TokenBucket } from "./token-bucket.ts";
+
+const GOODBYE = refuse("unavailable", "goodbye was said for this connection");
 
 export class Sessions {
   readonly #host: SessionHost;
@@ -14,7 +16,8 @@ export class Sessions {
   readonly #open = new Set<Session>();
   readonly #perAddress = new Map<string, number>();
   readonly #members = new Map<string, Member>();
-  readonly #speaksFor = new Map<Session, string>();
+  readonly #speaksFor = new Map<Session, { readonly volunteer: string; readonly farewell: string }>();
+  readonly #byFarewell = new Map<string, Session>();
   /** Volunteers without a session, and until when they may return as if nothing had been. */
   readonly #departing = new Map<string, number>();
 
@@ -39,13 +42,29 @@ export class Sessions {
     return session;
   }
 
-  /** The hello held. A newer session takes over from an older one of the same key, whose connection may be dead without knowing it. */
-  ready(session: Session, member: Member): void {
+  /**
+   * The hello held. A newer session takes over from an older one of the same key, whose connection may be dead without knowing it.
+   * Gives the word with which this session can be ended from outside its connection.
+   */
+  ready(session: Session, member: Member): string {
     const older = this.#members.get(member.volunteer)?.session;
+    const farewell = this.#host.options.random();
     this.#members.set(member.volunteer, member);
-    this.#speaksFor.set(session, member.volunteer);
+    this.#speaksFor.set(session, { volunteer: member.volunteer, farewell });
+    this.#byFarewell.set(farewell, session);
     this.#departing.delete(member.volunteer);
     if (older !== undefined && older !== session) older.end();
+    return farewell;
+  }
+
+  /** Ends the session that was given this word; null where there is none, or where a newer one speaks for its volunteer. */
+  farewell(word: string): Member | null {
+    const session = this.#byFarewell.get(word);
+    const volunteer = session === undefined ? undefined : this.#speaksFor.get(session)?.volunteer;
+    const member = this.#members.get(volunteer ?? "");
+    if (session === undefined || member?.session !== session) return null;
+    session.end(GOODBYE);
+    return member;
   }
 
   gone(session: Session): void {
@@ -53,9 +72,12 @@ export class Sessions {
     const left = (this.#perAddress.get(session.port.address) ?? 1) - 1;
     if (left > 0) this.#perAddress.set(session.port.address, left);
     else this.#perAddress.delete(session.port.address);
-    const volunteer = this.#speaksFor.get(session);
+    const spoke = this.#speaksFor.get(session);
+    if (spoke === undefined) return;
     this.#speaksFor.delete(session);
-    if (volunteer === undefined || this.#members.get(volunteer)?.session !== session) return;
+    this.#byFarewell.delete(spoke.farewell);
+    const { volunteer } = spoke;
+    if (this.#members.get(volunteer)?.session !== session) return;
     this.#members.delete(volunteer);
     this.#departing.set(volunteer, this.#host.options.clock.now() + this.#limits.reconnectGraceMs);
   }

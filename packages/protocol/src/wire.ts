@@ -36,6 +36,8 @@ export interface Welcome {
   readonly volunteer: VolunteerId;
   /** Assignments of this key that are still open, after a reconnect. */
   readonly open: readonly Assignment[];
+  /** A secret of this connection. A page that is going away says goodbye with it over HTTP: its socket's last words may be lost. */
+  readonly farewell: string;
 }
 
 export const LeaseRequest = z.strictObject({
@@ -93,6 +95,10 @@ export type Progress = z.infer<typeof Progress>;
 
 export const Leave = z.strictObject({ reason: z.enum(["goodbye", "pause", "stop"]) });
 export type Leave = z.infer<typeof Leave>;
+
+/** Body of `POST /api/volunteer/goodbye`: ends the connection whose welcome carried the word, and gives its leases back. */
+export const Goodbye = z.strictObject({ farewell: z.string().check(z.regex(/^[0-9a-f]{32}$/)) });
+export type Goodbye = z.infer<typeof Goodbye>;
 
 /** Coordinator to volunteer: there may be work now; the volunteer asks for a lease. */
 export interface WorkNotice {

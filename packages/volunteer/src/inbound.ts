@@ -36,7 +36,12 @@ const Sized = Assignment.check(
     return within(spec, MAX_SPEC_BYTES) && within(dataset, MAX_MANIFEST_BYTES) && within(weights, MAX_CONTRIBUTION_BYTES);
   }, "the blobs of an assignment are within their bounds"),
 );
-export const WelcomeIn = z.object({ volunteer: VolunteerId, open: z.array(Sized).check(z.maxLength(MAX_OPEN_IN_WELCOME)) });
+export const WelcomeIn = z.object({
+  volunteer: VolunteerId,
+  open: z.array(Sized).check(z.maxLength(MAX_OPEN_IN_WELCOME)),
+  /** Without it no goodbye can be said from outside the connection; nothing else depends on it. */
+  farewell: z.optional(z.string().check(z.maxLength(64))),
+});
 
 export const LeaseReplyIn = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("lease"), assignment: Sized }),

@@ -335,6 +335,19 @@ describe("volunteer", () => {
     expect(w.coordinator.said("leave")).toEqual([{ reason: "stop" }]);
   });
 
+  it("hands out the farewell of each connection, and does without where there is none", async () => {
+    const w = world();
+    w.volunteer.start();
+    await w.until(() => state(w) === "waiting");
+    w.coordinator.cut();
+    await w.until(() => w.coordinator.connections === 2 && state(w) === "waiting");
+    expect(w.farewells).toEqual(["farewell 1", "farewell 2"]);
+    w.coordinator.answers.hello = { ok: true, value: { volunteer: w.volunteer.snapshot().volunteer, open: [] } };
+    w.coordinator.cut();
+    await w.until(() => w.coordinator.connections === 3 && state(w) === "waiting");
+    expect(w.farewells).toHaveLength(2);
+  });
+
   it("says hello again under a new name", async () => {
     const w = world();
     w.volunteer.start();

@@ -29,6 +29,8 @@ export interface VolunteerOptions {
   readonly origin: string;
   readonly name?: string | null;
   readonly effort?: number;
+  /** Called at each welcome with the word that says goodbye for this connection over HTTP: for a page that may go at any moment. */
+  readonly onFarewell?: (farewell: string) => void;
   /** Of the reconnection jitter; u32. */
   readonly seed: number;
 }
@@ -283,6 +285,7 @@ export class Volunteer {
     const signature = await identity.sign("weft-hello-1", signed);
     const hello = { protocol: PROTOCOL_VERSION, volunteer, name, device, selfTest, origin, nonce, signature, run };
     const reply = await this.#ask(epoch, "hello", hello, WelcomeIn);
+    if (reply.ok && reply.value.farewell !== undefined) this.#options.onFarewell?.(reply.value.farewell);
     this.#take({ kind: "welcome", epoch, reply: reply.ok ? ok(reply.value.open) : reply });
   }
 

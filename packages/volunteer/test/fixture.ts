@@ -186,7 +186,7 @@ export class FakeCoordinator implements Transport {
   honest(event: string, message: unknown): Result<unknown> {
     switch (event) {
       case "hello":
-        return ok({ volunteer: KEY, open: this.open });
+        return ok({ volunteer: KEY, open: this.open, farewell: `farewell ${this.said("hello").length}` });
       case "lease": {
         const assignment = this.leases.shift();
         return ok(assignment ? { kind: "lease", assignment } : { kind: "none", reason: "Nothing to do.", retryAfterMs: 5_000 });
@@ -225,6 +225,8 @@ export interface World {
   readonly blobs: Blobs;
   readonly engines: FakeEngine[];
   readonly volunteer: Volunteer;
+  /** Of each welcome, in order. */
+  readonly farewells: string[];
   /** `lease` of `samples` samples on a version whose weights are its own. */
   lease(lease: string, change?: Partial<Assignment>): Assignment;
   /** Runs until `done`, at most a minute of virtual time. */
@@ -236,6 +238,7 @@ export function world({ size = 6, prepare = (_engine: FakeEngine): void => {} } 
   const coordinator = new FakeCoordinator(clock);
   const blobs = new Blobs();
   const engines: FakeEngine[] = [];
+  const farewells: string[] = [];
   const json = (value: unknown): BlobRef => blobs.put(new TextEncoder().encode(JSON.stringify(value)));
   const spec = json(SPEC);
   const dataset = json(MANIFEST);
@@ -254,6 +257,7 @@ export function world({ size = 6, prepare = (_engine: FakeEngine): void => {} } 
     transport: coordinator,
     origin: "https://weft.test",
     seed: 1,
+    onFarewell: (farewell) => farewells.push(farewell),
   });
   return {
     clock,
@@ -261,6 +265,7 @@ export function world({ size = 6, prepare = (_engine: FakeEngine): void => {} } 
     blobs,
     engines,
     volunteer,
+    farewells,
     lease(lease, change = {}) {
       const version = Number(lease.split(".")[0]);
       const weights = blobs.put(f32ToBytes(new Float32Array(size).fill(version)));

@@ -7,7 +7,7 @@ import type { Accounts, SessionCookies } from "../accounts/accounts.ts";
 import type { AttemptLimit } from "../accounts/limits.ts";
 import type { Gate } from "../accounts/who.ts";
 import { answer, NO_STORE, stop } from "./answers.ts";
-import { readJson } from "./body.ts";
+import { readBody, readJson } from "./body.ts";
 
 const text = (maximum: number) => z.string().check(z.minLength(1), z.maxLength(maximum));
 const Exchange = z.strictObject({ token: text(200) });
@@ -20,12 +20,6 @@ export interface AdminRoutesContext {
   readonly gate: Gate;
   readonly attempts: AttemptLimit;
   readonly addressOf: (context: Context) => string;
-}
-
-async function readBody<T>(context: Context, schema: { safeParse(value: unknown): { success: boolean; data?: T } }): Promise<T> {
-  const parsed = schema.safeParse(await readJson(context));
-  if (!parsed.success || parsed.data === undefined) stop("bad-message", "The body lacks a field, or has one of the wrong form.");
-  return parsed.data;
 }
 
 const cookieOf = (context: Context): string | null => context.req.header("cookie") ?? null;

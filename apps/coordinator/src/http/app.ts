@@ -1,12 +1,13 @@
 // The HTTP application: which path answers to which method, and what stands before and behind every route (Host and Origin, headers, body limits, errors).
 import type { HttpBindings } from "@hono/node-server";
 import type { CoordinatorApi } from "@weft/coordinator";
-import { ERROR_CODES, ok, PROTOCOL_VERSION } from "@weft/protocol";
+import { ERROR_CODES, Goodbye, ok, PROTOCOL_VERSION, refuse } from "@weft/protocol";
 import { type Context, Hono } from "hono";
 import type { Logger } from "pino";
 import type { Metrics } from "../metrics.ts";
 import { type AdminRoutesContext, adminRoutes } from "./admin-routes.ts";
 import { answer, NO_STORE, Refused, refusalOf, stop } from "./answers.ts";
+import { readBody } from "./body.ts";
 import { limitRequests, MAX_API_REQUESTS_A_MINUTE, MAX_COSTLY_REQUESTS_A_MINUTE } from "./cost-limits.ts";
 import type { OriginPolicy } from "./origins.ts";
 import { type RunRoutesContext, runRoutes } from "./run-routes.ts";
@@ -109,6 +110,10 @@ export function makeApp(app: AppContext): Hono {
     "/api/admin/sign-in": admin.signIn,
     "/api/admin/sign-out": admin.signOut,
     "/api/admin/command": admin.command,
+    "/api/volunteer/goodbye": async (context) => {
+      const { farewell } = await readBody(context, Goodbye);
+      return answer(context, (await coordinator.goodbye(farewell)) ? ok(null) : refuse("not-found", "No connection goes by this word."));
+    },
   };
   const only = (path: string, allow: string): void => {
     hono.all(path, () => {

@@ -44,3 +44,10 @@ export async function readJson(context: Context): Promise<unknown> {
     return stop("bad-message", "The body is not JSON.");
   }
 }
+
+/** The JSON body, as `schema` has it. */
+export async function readBody<T>(context: Context, schema: { safeParse(value: unknown): { success: boolean; data?: T } }): Promise<T> {
+  const parsed = schema.safeParse(await readJson(context));
+  if (!parsed.success || parsed.data === undefined) stop("bad-message", "The body lacks a field, or has one of the wrong form.");
+  return parsed.data;
+}

@@ -1,5 +1,6 @@
 // The page's side of the volunteer: starts the worker when the volunteer presses the button, passes wishes on, hands snapshots out.
 // Nothing heavy is loaded before `start`. Knows no React, no socket and no engine.
+import type { Goodbye } from "@weft/protocol";
 import type { VolunteerSnapshot } from "@weft/volunteer";
 import { browserEnvironment, type Environment } from "./environment.ts";
 import type { FromWorker, HoldReason, StartOptions, ToWorker } from "./messages.ts";
@@ -42,8 +43,9 @@ export interface VolunteerClientOptions {
   /** From /api/info; left out, the worker asks for it. */
   readonly allowSoftwareGpu?: boolean;
   readonly environment?: Environment;
-  /** For tests: another worker. */
+  /** For tests: another worker, another post. */
   readonly createWorker?: () => WorkerLike;
+  readonly sendGoodbye?: (origin: string, farewell: string) => void;
 }
 export interface WorkerLike {
   postMessage(message: ToWorker): void;
@@ -76,11 +78,17 @@ export const IDLE_SNAPSHOT: VolunteerSnapshot = {
 
 const volunteerWorker = (): WorkerLike => new Worker(new URL("./volunteer-worker.ts", import.meta.url), { type: "module", name: "weft" });
 
+/** A beacon outlives the page; what a worker still has to say when its page goes is often lost. */
+function beaconGoodbye(origin: string, farewell: string): void {
+  const body = new Blob([JSON.stringify({ farewell } satisfies Goodbye)], { type: "application/json" });
+  navigator.sendBeacon(new URL("/api/volunteer/goodbye", origin), body);
+}
+
 /** A worker that is disposed of gets this long to say goodbye. */
 const GOODBYE_MS = 1_500;
 
 export function createVolunteerClient(options: VolunteerClientOptions = {}): VolunteerClient {
-  const { createWorker = volunteerWorker, environment = browserEnvironment } = options;
+  const { createWorker = volunteerWorker, environment = browserEnvironment, sendGoodbye = beaconGoodbye } = options;
   const listeners = new Set<(snapshot: VolunteerSnapshot) => void>();
   let name = options.name ?? null;
   let effort: Effort = options.effort ?? 1;
@@ -88,6 +96,7 @@ export function createVolunteerClient(options: VolunteerClientOptions = {}): Vol
   let onBattery = false;
   let current: VolunteerSnapshot = { ...IDLE_SNAPSHOT, name, effort };
   let worker: WorkerLike | null = null;
+  let farewell: string | null = null;
 
   const show = (snapshot: VolunteerSnapshot): void => {
     current = snapshot;
@@ -99,7 +108,9 @@ export function createVolunteerClient(options: VolunteerClientOptions = {}): Vol
     if (worker !== null) return worker;
     const made = createWorker();
     made.onmessage = ({ data }) => {
-      if (worker === made) show(data.snapshot);
+      if (worker !== made) return;
+      if (data.kind === "snapshot") show(data.snapshot);
+      else farewell = data.farewell;
     };
     made.onerror = (event) => {
       if (worker !== made) return;
@@ -114,23 +125,34 @@ export function createVolunteerClient(options: VolunteerClientOptions = {}): Vol
     worker = made;
     return made;
   };
+  const origin = (): string => options.origin ?? location.origin;
+  /** For the connection as it is now; one that is over already takes no harm. */
+  const sayGoodbye = (): void => {
+    if (farewell !== null) sendGoodbye(origin(), farewell);
+    farewell = null;
+  };
   const stopWatching = environment({
-    frozen: (frozen) => hold("frozen", frozen),
+    frozen: (frozen) => {
+      if (frozen) sayGoodbye();
+      hold("frozen", frozen);
+    },
     onBattery: (now) => {
       onBattery = now;
       hold("battery", keepOffBattery && onBattery);
     },
-    leaving: () => tell({ kind: "stop" }),
+    leaving: () => {
+      sayGoodbye();
+      tell({ kind: "stop" });
+    },
   });
 
   return {
     start({ run, fallback }) {
-      const origin = options.origin ?? location.origin;
       ensureWorker().postMessage({
         kind: "start",
         run,
         fallback,
-        origin,
+        origin: origin(),
         name,
         effort,
         allowSoftwareGpu: options.allowSoftwareGpu ?? null,

@@ -30,7 +30,7 @@ export type ToWorker =
   | { readonly kind: "hold"; readonly reason: HoldReason }
   | { readonly kind: "unhold"; readonly reason: HoldReason };
 
-export interface FromWorker {
-  readonly kind: "snapshot";
-  readonly snapshot: VolunteerSnapshot;
-}
+export type FromWorker =
+  | { readonly kind: "snapshot"; readonly snapshot: VolunteerSnapshot }
+  /** With which the page can say goodbye for the worker's present connection. */
+  | { readonly kind: "farewell"; readonly farewell: string };

@@ -75,6 +75,7 @@ async function makeVolunteer({ origin, name, effort }: StartMessage): Promise<Vo
     name,
     effort,
     seed: crypto.getRandomValues(new Uint32Array(1))[0] as number,
+    onFarewell: (farewell) => port.postMessage({ kind: "farewell", farewell }),
   });
   made.subscribe((snapshot) => {
     show(snapshot);
