@@ -8,7 +8,8 @@ const MAY_IMPORT = {
   datasets: ["protocol", "tensors"],
   models: ["tensors", "protocol"],
   webgpu: ["tensors"],
-  engine: ["models", "webgpu", "tensors", "protocol"],
+  wasm: ["tensors"],
+  engine: ["models", "webgpu", "wasm", "tensors", "protocol"],
   volunteer: ["protocol", "tensors"],
   checkpoints: ["tensors", "ledger", "protocol"],
   coordinator: ["protocol", "tensors", "training", "ledger", "storage", "datasets", "models", "checkpoints"],
@@ -43,7 +44,7 @@ module.exports = {
       severity: "error",
       from: {
         path: "^(packages|apps)/",
-        pathNot: `^packages/storage/src/(node-disk|accounts-database)\\.ts$|^apps/(coordinator|cli)/|^packages/(bench|testkit)/|${TESTS}`,
+        pathNot: `^packages/storage/src/(node-disk|accounts-database)\\.ts$|^apps/(coordinator|cli)/|^packages/(bench|testkit)/|/build\\.mjs$|${TESTS}`,
       },
       to: { dependencyTypes: ["core"] },
     },

@@ -1,0 +1,7 @@
+// What the module exports. Pointers are bytes into the imported memory.
+export { attention, attentionGradient, attentionScratchBytes } from "./attention";
+export { crossEntropy, crossEntropyGradient } from "./cross-entropy";
+export { binary, gelu, geluGradient, reluGradient, sum, unary } from "./elementwise";
+export { embedding, embeddingGradient } from "./embedding";
+export { layerNorm, layerNormGradient } from "./layer-norm";
+export { matmul, matmulScratchBytes } from "./matmul";

@@ -1,0 +1,47 @@
+// Compiles assembly/ to src/module.ts: node packages/wasm/build.mjs. Names of functions are left out, so that the bytes depend on nothing
+// but the source and the compiler's version.
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import asc from "assemblyscript/asc";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const OPTIONS = ["-O3", "--converge", "--noAssert", "--runtime", "stub", "--enable", "simd", "--importMemory", "--initialMemory", "1"];
+
+/** The module's bytes. Throws what the compiler said where it failed. */
+export async function compile() {
+  let bytes = null;
+  const { error, stderr } = await asc.main(["index.ts", "--outFile", "module.wasm", ...OPTIONS], {
+    readFile: (name) => {
+      try {
+        return readFileSync(join(HERE, "assembly", name), "utf8");
+      } catch {
+        return null;
+      }
+    },
+    writeFile: (name, contents) => {
+      if (name === "module.wasm") bytes = contents;
+    },
+    listFiles: () => [],
+  });
+  if (error !== null || bytes === null) throw new Error(stderr.toString());
+  return Buffer.from(bytes);
+}
+
+/** The text of src/module.ts: base64 in lines of 120. */
+export function moduleFile(bytes) {
+  const lines = bytes.toString("base64").match(/.{1,120}/g);
+  return `// Made by build.mjs from assembly/: the kernels as a WebAssembly module, base64.
+const MODULE: readonly string[] = [
+${lines.map((line) => `  "${line}",`).join("\n")}
+];
+
+export const moduleBytes = (): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(MODULE.join("")), (character) => character.charCodeAt(0));
+`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const bytes = await compile();
+  writeFileSync(join(HERE, "src/module.ts"), moduleFile(bytes));
+  console.log(`${bytes.length} bytes`);
+}

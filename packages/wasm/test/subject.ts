@@ -1,0 +1,20 @@
+// The WASM backend as the suites that all backends share want it.
+import type * as tf from "@tensorflow/tfjs-core";
+import type { Subject } from "../../webgpu/test/fused-suite.ts";
+import { registerWasmBackend } from "../src/index.ts";
+
+export async function openSubject(): Promise<Subject> {
+  await registerWasmBackend();
+  return {
+    read: async (tensors) => {
+      const flat = new Float32Array(tensors.reduce((sum, { size }) => sum + size, 0));
+      let offset = 0;
+      for (const tensor of tensors as readonly tf.Tensor[]) {
+        flat.set(tensor.dataSync<"float32">(), offset);
+        offset += tensor.size;
+      }
+      return flat;
+    },
+    close: () => undefined,
+  };
+}
