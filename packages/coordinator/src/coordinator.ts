@@ -5,6 +5,7 @@ import {
   type AdminReply,
   type LedgerRecord,
   ok,
+  type Refusal,
   type Result,
   type RunDetail,
   type RunId,
@@ -14,16 +15,18 @@ import {
 } from "@weft/protocol";
 import type { CoordinatorApi, CoordinatorLimits, CoordinatorOptions, VolunteerPort, VolunteerSession } from "./api.ts";
 import { Counters } from "./counters.ts";
-import { firstEvent, prepareRun, runIdOf } from "./create-run.ts";
+import { firstEvent, type PreparedRun, prepareRun, runIdOf } from "./create-run.ts";
 import { BLOCKED, Desk } from "./desk.ts";
+import { prepareForked, prepareResumed } from "./going-on.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import type { Member } from "./member.ts";
 import { parseMessage } from "./parse.ts";
 import { Run, type RunHost } from "./run.ts";
-import { messageOf } from "./run-loop.ts";
+import { messageOf, type Submitted } from "./run-loop.ts";
 import type { Session, SessionHost } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import { steadyClock } from "./steady-clock.ts";
+import { type FoundVersion, findVersion } from "./versions.ts";
 
 const MAX_LEDGER_PAGE = 1_000;
 
@@ -61,7 +64,7 @@ export class Coordinator implements CoordinatorApi {
       log: (line) => this.#log(line),
       recorded: (run, { event }) => {
         if (event.type === "assignment-ended") this.#desk.uploads.end(run, event.lease, event.attempt, event.reason);
-        if (event.type === "version-published") this.#desk.endRound(run, event.version);
+        if (event.type === "version-published" || event.type === "run-rolled-back") this.#desk.endRound(run, event.version);
         if (event.type === "run-paused") this.#desk.uploads.endRun(run, false);
         if (event.type === "run-stopped" || event.type === "run-finished") this.#desk.uploads.endRun(run, true);
         for (const listener of this.#listeners) listener(run);
@@ -96,27 +99,7 @@ export class Coordinator implements CoordinatorApi {
   }
 
   async createRun(spec: unknown, by: string): Promise<Result<{ readonly run: RunId }>> {
-    if (this.#closing) return refuse("unavailable", "the coordinator is stopping", 3_000);
-    const active = [...this.#runs.values()].filter(({ loop: { state } }) => state.phase === "running" || state.phase === "paused").length;
-    if (active >= this.#limits.activeRuns)
-      return refuse("bad-command", `at most ${this.#limits.activeRuns} runs are active at once; stop one first`);
-    const prepared = await prepareRun(spec, this.#options.datasets);
-    if (!prepared.ok) return prepared;
-    const id = runIdOf(prepared.value.spec.name, (candidate) => this.#taken.has(candidate));
-    this.#taken.add(id);
-    const run = new Run(id, this.#runHost);
-    try {
-      await run.create(await firstEvent(id, prepared.value, this.#options));
-    } catch (error) {
-      this.#log(`${id}: could not be created: ${messageOf(error)}`);
-      return refuse(codeOf(error), `the run could not be stored: ${messageOf(error)}`, 5_000);
-    }
-    const blocked = this.#blocked();
-    this.#runs.set(id, run);
-    this.#log(`${id}: created by ${by}`);
-    for (const volunteer of blocked) await run.submit({ kind: "block", volunteer, by });
-    await run.tick();
-    return ok({ run: id });
+    return this.#mayBegin() ?? this.#begin(await prepareRun(spec, this.#options.datasets), by);
   }
 
   async command(command: unknown, by: string): Promise<Result<AdminReply>> {
@@ -133,6 +116,12 @@ export class Coordinator implements CoordinatorApi {
         return this.#order(value.run, "resume", who);
       case "stop-run":
         return this.#order(value.run, "stop", who);
+      case "roll-back":
+        return this.#rollBack(value.run, value.version, who);
+      case "resume-from":
+        return this.#goOn(value, (found) => prepareResumed(found, value.name, this.#options.storage), who);
+      case "fork":
+        return this.#goOn(value, (found) => prepareForked(found, value.spec, this.#options.datasets), who);
       case "block-volunteer":
         return this.#block(value.volunteer, "block", who);
       case "unblock-volunteer":
@@ -231,9 +220,58 @@ export class Coordinator implements CoordinatorApi {
   async #order(id: RunId, kind: "pause" | "resume" | "stop", by: string): Promise<Result<AdminReply>> {
     const run = this.#runs.get(id);
     if (run === undefined) return refuse("unknown-run", `there is no run ${id}`);
-    const submitted = await run.submit({ kind, by });
-    if (!submitted.ok) return submitted;
-    return submitted.events.length === 0 ? refuse("bad-command", submitted.reason) : ok({ run: id });
+    return answerTo(id, await run.submit({ kind, by }));
+  }
+
+  /** Null where one more run may begin. */
+  #mayBegin(): Refusal | null {
+    if (this.#closing) return refuse("unavailable", "the coordinator is stopping", 3_000);
+    const active = [...this.#runs.values()].filter(({ loop: { state } }) => state.phase === "running" || state.phase === "paused").length;
+    return active < this.#limits.activeRuns
+      ? null
+      : refuse("bad-command", `at most ${this.#limits.activeRuns} runs are active at once; stop one first`);
+  }
+
+  async #begin(prepared: Result<PreparedRun>, by: string): Promise<Result<{ readonly run: RunId }>> {
+    if (!prepared.ok) return prepared;
+    const id = runIdOf(prepared.value.spec.name, (candidate) => this.#taken.has(candidate));
+    this.#taken.add(id);
+    const run = new Run(id, this.#runHost);
+    try {
+      await run.create(await firstEvent(id, prepared.value, this.#options));
+    } catch (error) {
+      this.#log(`${id}: could not be created: ${messageOf(error)}`);
+      return refuse(codeOf(error), `the run could not be stored: ${messageOf(error)}`, 5_000);
+    }
+    const blocked = this.#blocked();
+    this.#runs.set(id, run);
+    this.#log(`${id}: created by ${by}`);
+    for (const volunteer of blocked) await run.submit({ kind: "block", volunteer, by });
+    await run.tick();
+    return ok({ run: id });
+  }
+
+  async #goOn(
+    { run: parent, version }: { readonly run: RunId; readonly version: number },
+    prepare: (found: FoundVersion) => Promise<Result<PreparedRun>>,
+    by: string,
+  ): Promise<Result<AdminReply>> {
+    const refusal = this.#mayBegin();
+    if (refusal !== null) return refusal;
+    if (!this.#runs.has(parent)) return refuse("unknown-run", `there is no run ${parent}`);
+    const found = await findVersion(this.#options.storage, parent, version);
+    return found.ok ? this.#begin(await prepare(found.value), by) : found;
+  }
+
+  async #rollBack(id: RunId, version: number, by: string): Promise<Result<AdminReply>> {
+    const run = this.#runs.get(id);
+    if (run === undefined) return refuse("unknown-run", `there is no run ${id}`);
+    // It becomes active again.
+    const refusal = run.loop.state.phase === "finished" ? this.#mayBegin() : null;
+    if (refusal !== null) return refusal;
+    const found = await findVersion(this.#options.storage, id, version);
+    if (!found.ok) return found;
+    return answerTo(id, await run.submit({ kind: "roll-back", by, point: found.value.point }));
   }
 
   /** A key is blocked in every run, and in those that are made later. */
@@ -299,6 +337,11 @@ export class Coordinator implements CoordinatorApi {
     this.#options.log?.(line);
   }
 }
+
+const answerTo = (run: RunId, submitted: Submitted): Result<AdminReply> => {
+  if (!submitted.ok) return submitted;
+  return submitted.events.length === 0 ? refuse("bad-command", submitted.reason) : ok({ run });
+};
 
 const codeOf = (error: unknown): "disk-full" | "damaged" | "unavailable" => {
   const code = (error as { code?: unknown } | null)?.code;

@@ -12,6 +12,7 @@ import {
   parseRunSpec,
   type Result,
   type RunId,
+  type RunOrigin,
   type RunSpec,
   readsText,
   refuse,
@@ -72,6 +73,8 @@ export interface PreparedRun {
   readonly manifest: DatasetManifest;
   readonly dataset: BlobRef;
   readonly parameters: number;
+  /** The first version where it comes from another run; absent: seeded weights. */
+  readonly first?: { readonly weights: BlobRef; readonly origin: RunOrigin };
 }
 
 /** Everything that can be refused before anything is written. */
@@ -91,16 +94,17 @@ export async function prepareRun(spec: unknown, datasets: CoordinatorOptions["da
   return ok({ spec: parsed.value, manifest: found.manifest, dataset: found.blob, parameters });
 }
 
-/** Puts the blobs and gives the first event. Rejects where storage or the making of version 0 fails. */
+/** Puts the blobs and gives the first event. Rejects where storage or the making of seeded weights fails. */
 export async function firstEvent(
   run: RunId,
-  { spec, manifest, parameters }: PreparedRun,
+  { spec, manifest, parameters, first }: PreparedRun,
   { storage, compute, key, code }: Pick<CoordinatorOptions, "storage" | "compute" | "key" | "code">,
 ): Promise<EventOf<"run-created">> {
-  const weights = await compute.initialWeights(spec.model, spec.seed);
+  const weights = first?.weights ?? (await compute.initialWeights(spec.model, spec.seed));
   await storage.blobs.put(canonicalBytes(spec));
   const dataset = await storage.blobs.put(canonicalBytes(manifest));
-  return { type: "run-created", run, spec, dataset, weights, parameters, coordinator: key.publicKey, code: code.slice(0, 64) };
+  const origin = first?.origin ?? null;
+  return { type: "run-created", run, spec, dataset, weights, parameters, coordinator: key.publicKey, code: code.slice(0, 64), origin };
 }
 
 function jsonSize(value: unknown): number | null {

@@ -57,6 +57,8 @@ export class Live {
     if (event.type === "version-published") {
       this.#versions.add(atMs, 1);
       this.#progress.clear();
+    } else if (event.type === "run-rolled-back") {
+      this.#progress.clear();
     } else if (event.type === "contribution-admitted") {
       this.#samples.add(atMs, event.header.samples);
       this.#bytesIn.add(atMs, event.header.sizeBytes);

@@ -111,8 +111,10 @@ function newTail<T>(before: readonly T[], after: readonly T[]): readonly T[] | n
   while (at >= 0 && !isSame(after[at], last)) at -= 1;
   const kept = at + 1;
   if (kept === 0 || kept > before.length) return null;
-  // Thinning leaves gaps: the first that is kept must be as far from the last as it was.
-  return isSame(after[0], before[before.length - kept]) ? after.slice(kept) : null;
+  // Thinning leaves gaps, and going back marks what is undone: each that is kept must stand where it stood, as it was.
+  const from = before.length - kept;
+  for (let index = 0; index < kept; index += 1) if (!isSame(after[index], before[from + index])) return null;
+  return after.slice(kept);
 }
 
 /** Equal as data. Projections keep unchanged parts by reference, so the comparison mostly ends at once. */

@@ -39,6 +39,11 @@ export class OwedWork {
     this.#jobs.clear();
   }
 
+  /** As `clear`, of the names for which `which` holds. */
+  forget(which: (name: string) => boolean): void {
+    for (const name of this.#jobs.keys()) if (which(name)) this.#jobs.delete(name);
+  }
+
   names(): readonly string[] {
     return [...this.#jobs.keys()];
   }

@@ -50,7 +50,8 @@ export class RunView {
 
   /** For a checkpoint's card: the held-out curve up to a version (thinned as pages show it), and who contributed how much. */
   card(version: number, nowMs: number): Pick<CheckpointInput, "metrics" | "contributors"> {
-    const { evaluations } = this.detail(nowMs);
+    // Those of versions that were undone say nothing of the weights.
+    const evaluations = this.detail(nowMs).evaluations.filter(({ undone }) => undone === undefined);
     return {
       metrics: evaluations
         .filter((point) => point.version <= version)
@@ -80,7 +81,7 @@ export class RunView {
       presence,
       progress: (lease, attempt) => live.progressOf(lease, attempt),
       samplesPerSecond: (volunteer) => live.speedOf(volunteer),
-      rates: live.rates(nowMs, state.spec.training.versions - state.version),
+      rates: live.rates(nowMs, state.spec.training.versions - state.steps),
       reason: this.#reason(nowMs),
       manifest,
     };

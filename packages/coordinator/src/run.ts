@@ -1,7 +1,7 @@
 // One run with everything around its loop: its specification and data set as blobs, its owed work, its live facts, its views.
 // Knows nothing of connections; what concerns them goes to the host.
 import { canonicalBytes } from "@weft/ledger";
-import { type Assignment, type BlobRef, DatasetManifest, type LedgerRecord, type RunId, type RunSpec } from "@weft/protocol";
+import type { Assignment, BlobRef, DatasetManifest, LedgerRecord, RunId, RunSpec } from "@weft/protocol";
 import { StorageFault } from "@weft/storage";
 import { codecNamed } from "@weft/tensors";
 import { type AssignmentGiven, type CloseRound, type Effect, type Input, openAssignmentsOf } from "@weft/training";
@@ -9,6 +9,7 @@ import type { CoordinatorOptions } from "./api.ts";
 import type { Counters } from "./counters.ts";
 import { VISIT_MS } from "./limits.ts";
 import { Live } from "./live.ts";
+import { readManifest } from "./manifest.ts";
 import type { Member } from "./member.ts";
 import { OwedWork } from "./owed-work.ts";
 import type { ClosedRound } from "./ports.ts";
@@ -29,7 +30,9 @@ export interface RunHost {
 }
 
 const CLOSING = "close round ";
-const ENDS_REFUSAL: ReadonlySet<string> = new Set(["run-resumed", "run-stopped", "version-published"]);
+const ENDS_REFUSAL: ReadonlySet<string> = new Set(["run-resumed", "run-stopped", "run-rolled-back", "version-published"]);
+/** What closes the round that was open is not wanted any more, whether it runs or failed and is to be tried again. */
+const GIVES_UP_ROUND: ReadonlySet<string> = new Set(["run-stopped", "run-rolled-back"]);
 
 export class Run {
   readonly run: RunId;
@@ -68,6 +71,7 @@ export class Run {
       log: (line) => host.log(line),
       onRecord: (record) => {
         if (ENDS_REFUSAL.has(record.event.type)) this.#refused = null;
+        if (GIVES_UP_ROUND.has(record.event.type)) this.#owed.forget((name) => name.startsWith(CLOSING));
         this.live.onRecord(record);
         this.verdicts.onRecord(record);
         this.view.onRecord(record);
@@ -108,10 +112,9 @@ export class Run {
   async #loadBlobs(): Promise<void> {
     const { spec, dataset } = this.loop.state;
     const { blobs } = this.#host.options.storage;
-    const bytes = await blobs.get(dataset.sha256);
-    if (bytes === null) throw new StorageFault("damaged", `the data set's manifest of run ${this.run} (${dataset.sha256}) is missing`);
-    const manifest = parseManifest(bytes);
-    if (manifest === null) throw new StorageFault("damaged", `the data set's manifest of run ${this.run} is not a manifest`);
+    const manifest = await readManifest(blobs, dataset);
+    if (manifest === null)
+      throw new StorageFault("damaged", `the data set's manifest of run ${this.run} (${dataset.sha256}) is missing, or is not a manifest`);
     this.#manifest = manifest;
     this.#specBlob = await blobs.put(canonicalBytes(spec));
   }
@@ -130,11 +133,11 @@ export class Run {
   get parameters(): number {
     return this.loop.state.parameters;
   }
-  /** Exact length of an encoded contribution. */
-  get contributionBytes(): number {
+  /** Bounds on the length of an encoded contribution. */
+  get contributionBytes(): { readonly least: number; readonly most: number } {
     const codec = codecNamed(this.spec.training.codec);
     if (codec === undefined) throw new Error(`no codec ${this.spec.training.codec}`);
-    return codec.encodedBytes(this.parameters);
+    return { least: codec.leastBytes(this.parameters), most: codec.mostBytes(this.parameters) };
   }
   get isRunning(): boolean {
     return this.loop.state.phase === "running";
@@ -267,15 +270,15 @@ export class Run {
 
   async #checkpoint(version: number): Promise<void> {
     const generation = this.#generation;
-    const weights = this.loop.state.owed.checkpoints.get(version);
-    if (weights === undefined) return;
+    const point = this.loop.state.owed.checkpoints.get(version);
+    if (point === undefined) return;
     const { seq, hash: head } = this.loop.head;
     const archive = await this.#host.options.compute.checkpoint({
       run: this.run,
       version,
       spec: this.spec,
       manifest: this.manifest,
-      weights,
+      weights: point.weights,
       ...this.view.card(version, this.loop.now()),
       ledger: { seq, head, coordinator: this.#host.options.key.publicKey },
     });
@@ -287,14 +290,5 @@ export class Run {
     if (generation !== this.#generation) return;
     const submitted = await this.submit(input);
     if (!submitted.ok) throw new Error(submitted.message);
-  }
-}
-
-function parseManifest(bytes: Uint8Array): DatasetManifest | null {
-  try {
-    const parsed = DatasetManifest.safeParse(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
-    return parsed.success ? parsed.data : null;
-  } catch {
-    return null;
   }
 }

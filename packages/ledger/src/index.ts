@@ -1,6 +1,7 @@
 export * from "./canonical.ts";
 export * from "./chain.ts";
 export * from "./hash.ts";
+export { createLineage, type Lineage } from "./lineage.ts";
 export { type LiveOverlay, ledgerOnly } from "./projections/live.ts";
 export { createRunProjection, type RunProjection, specBlobOf } from "./projections/run-projection.ts";
 export { sentenceOf } from "./projections/sentences.ts";

@@ -42,11 +42,42 @@ export const ContributionHeader = z.strictObject({
 });
 export type ContributionHeader = z.infer<typeof ContributionHeader>;
 
-export const AssignmentEnd = z.enum(["expired", "released", "left", "refused", "settled-by-another", "round-closed", "blocked"]);
+export const AssignmentEnd = z.enum([
+  "expired",
+  "released",
+  "left",
+  "refused",
+  "settled-by-another",
+  "round-closed",
+  "rolled-back",
+  "blocked",
+]);
 export type AssignmentEnd = z.infer<typeof AssignmentEnd>;
 
 export const Evaluation = z.strictObject({ lossMean: F32Hex, accuracy: z.nullable(F32Hex), samples: count });
 export type Evaluation = z.infer<typeof Evaluation>;
+
+/** The version of another run from which a run goes on; its weights stand in `run-created`. */
+export const RunOrigin = z.strictObject({
+  /** `resume`: the same specification apart from its name. `fork`: a changed one. */
+  change: z.enum(["resume", "fork"]),
+  run: RunId,
+  /** The new run's first version carries the same number, so that lease ids and random streams go on as they would have. */
+  version,
+  /** The record of the parent's ledger that made that version, and its hash. */
+  seq: count,
+  head: Sha256,
+  /** Position and steps at which the new run begins; 0 where a fork draws from another sample stream. */
+  position: count,
+  steps: count,
+  /** Null where the parent had none, or a fork has another kind of outer optimiser. */
+  optimizer: z.nullable(BlobRef),
+});
+export type RunOrigin = z.infer<typeof RunOrigin>;
+
+/** An admitted contribution of an open round that no version will count. */
+export const AbandonedContribution = z.strictObject({ lease: LeaseId, volunteer: VolunteerId, sha256: Sha256, samples: count });
+export type AbandonedContribution = z.infer<typeof AbandonedContribution>;
 
 export const LedgerEvent = z.discriminatedUnion("type", [
   z.strictObject({
@@ -55,18 +86,40 @@ export const LedgerEvent = z.discriminatedUnion("type", [
     spec: RunSpec,
     /** The data set's manifest as a blob (canonical JSON). */
     dataset: BlobRef,
-    /** Version 0. */
+    /** The first version: 0, or the origin's. */
     weights: BlobRef,
     parameters: count,
     /** Ed25519 key that signs this ledger's heads. */
     coordinator: VolunteerId,
     /** Revision of the code that made the run. */
     code: z.string().check(z.maxLength(64)),
+    /** Null for a run that begins with seeded weights; absent in ledgers that were begun before there were others. */
+    origin: z.optional(z.nullable(RunOrigin)),
   }),
   z.strictObject({ type: z.literal("run-paused"), by: text }),
   z.strictObject({ type: z.literal("run-resumed"), by: text }),
-  z.strictObject({ type: z.literal("run-stopped"), by: text }),
+  z.strictObject({
+    type: z.literal("run-stopped"),
+    by: text,
+    /** In canonical order; absent in ledgers that were written before stops named them. */
+    abandoned: z.optional(z.array(AbandonedContribution)),
+  }),
   z.strictObject({ type: z.literal("run-finished"), version }),
+  z.strictObject({
+    type: z.literal("run-rolled-back"),
+    /** Versions always rise by one: this one has the weights and the optimiser state of version `to`. */
+    version,
+    to: version,
+    by: text,
+    weights: BlobRef,
+    /** Null where version `to` is the run's first and had none. */
+    optimizer: z.nullable(BlobRef),
+    /** As they were at version `to`. */
+    position: count,
+    steps: count,
+    /** In canonical order. */
+    abandoned: z.array(AbandonedContribution),
+  }),
   z.strictObject({ type: z.literal("volunteer-joined"), volunteer: VolunteerId, name: z.nullable(DisplayName), device: DeviceInfo }),
   z.strictObject({
     type: z.literal("volunteer-left"),
@@ -133,7 +186,7 @@ export type EventOf<T extends LedgerEvent["type"]> = Extract<LedgerEvent, { type
 /**
  * One line of a ledger. `hash` = SHA-256 over the previous hash's 32 bytes followed by the canonical JSON (RFC 8785) of
  * { seq, atMs, event }; the first record's previous hash is 32 zero bytes. `signature` by the coordinator over
- * ("weft-ledger-head-1", { run, seq, hash }) stands on run-created and on each version-published, else null.
+ * ("weft-ledger-head-1", { run, seq, hash }) stands on run-created and on each version-published and run-rolled-back, else null.
  */
 export const LedgerRecord = z.strictObject({
   seq: count,

@@ -1,7 +1,7 @@
 // What pages show: read models folded from the ledger, plus the live facts of now (progress, rates, the reason a round waits).
 // Plain data, sent as JSON by the observer namespace and the HTTP API. Knows nothing of how they are folded.
 import type { DatasetManifest } from "./dataset-manifest.ts";
-import type { BlobRef, DeviceInfo } from "./events.ts";
+import type { BlobRef, DeviceInfo, RunOrigin } from "./events.ts";
 import type { RunSpec } from "./run-spec.ts";
 
 export type RunPhase = "running" | "paused" | "stopped" | "finished";
@@ -14,6 +14,8 @@ export interface CheckpointView {
   readonly samplesSeen: number;
   readonly heldOutLoss: number | null;
   readonly accuracy: number | null;
+  /** Not among the versions that the present weights come from: the run was rolled back past it. Absent where it is. */
+  readonly undone?: true;
 }
 
 /** One run in a list. */
@@ -27,6 +29,8 @@ export interface RunSummary {
   readonly dataset: Pick<DatasetManifest, "id" | "name" | "license" | "description"> & { readonly samples: number };
   readonly license: string;
   readonly version: number;
+  /** Rounds behind the present weights: the version, unless the run was rolled back. `steps` of `versions` are done. */
+  readonly steps: number;
   readonly versions: number;
   readonly createdAtMs: number;
   readonly lossMean: number | null;
@@ -48,18 +52,28 @@ export interface VersionPoint {
   /** Bytes of the admitted contributions of this version. */
   readonly bytesIn: number;
   readonly norm: number;
+  readonly undone?: true;
 }
 export interface EvaluationPoint {
   readonly version: number;
   readonly atMs: number;
   readonly lossMean: number;
   readonly accuracy: number | null;
+  readonly undone?: true;
+}
+/** A version that was made by rolling back: its weights are those of version `to`. */
+export interface RollBackView {
+  readonly version: number;
+  readonly to: number;
+  readonly atMs: number;
+  readonly by: string;
 }
 
 /** A row of the cloth: one version, who wove how much of it, in canonical order. `volunteer` indexes `RunDetail.volunteers`; a number behind its end stands for people who have no place there. */
 export interface ClothRow {
   readonly version: number;
   readonly shares: readonly { readonly volunteer: number; readonly samples: number }[];
+  readonly undone?: true;
 }
 
 export interface VolunteerView {
@@ -141,6 +155,10 @@ export interface RunDetail extends RunSummary {
   readonly log: readonly LogLine[];
   readonly spans: readonly AssignmentSpan[];
   readonly checkpoints: readonly CheckpointView[];
+  /** Oldest first. */
+  readonly rollBacks: readonly RollBackView[];
+  /** Where the run's first version comes from; null: from seeded weights. */
+  readonly origin: RunOrigin | null;
   readonly ledger: { readonly seq: number; readonly head: string; readonly coordinator: string };
   readonly rates: RunRates;
 }

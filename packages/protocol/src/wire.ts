@@ -137,6 +137,12 @@ export const AdminCommand = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("pause-run"), run: RunId }),
   z.strictObject({ type: z.literal("resume-run"), run: RunId }),
   z.strictObject({ type: z.literal("stop-run"), run: RunId }),
+  /** Makes a new version with the weights and optimiser state of `version`; those between are undone. */
+  z.strictObject({ type: z.literal("roll-back"), run: RunId, version: count }),
+  /** A new run that goes on from a version of `run` with the same specification; `name` where it shall be called otherwise. */
+  z.strictObject({ type: z.literal("resume-from"), run: RunId, version: count, name: z.optional(DisplayName) }),
+  /** A new run that goes on from the weights of a version of `run` with another specification. */
+  z.strictObject({ type: z.literal("fork"), run: RunId, version: count, spec: z.unknown() }),
   z.strictObject({ type: z.literal("block-volunteer"), volunteer: VolunteerId }),
   z.strictObject({ type: z.literal("unblock-volunteer"), volunteer: VolunteerId }),
 ]);

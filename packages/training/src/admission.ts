@@ -14,10 +14,8 @@ import {
 import { closeRoundOf } from "./closing.ts";
 import { liveEnds } from "./endings.ts";
 import type { Decision, Effect } from "./inputs.ts";
+import { assignmentStanding } from "./machine.ts";
 import { findAssignment, leaseBase, type ReadonlyLease, type ReadonlyRun } from "./state.ts";
-
-/** Ends after which an answer is no longer wanted although the lease is not settled; after the others a late answer counts. */
-const FORFEITED: ReadonlySet<string> = new Set(["released", "refused", "blocked", "round-closed"]);
 
 /** Null where the answer would be admitted now. Cheap: ask it before an upload begins, and again by `decide` when it is whole. */
 export function checkContribution(state: ReadonlyRun, header: ContributionHeader): Refusal | null {
@@ -35,7 +33,7 @@ export function checkContribution(state: ReadonlyRun, header: ContributionHeader
       ? refuse("duplicate", `This answer to lease ${id} is already admitted.`)
       : refuse("lease-settled", `Lease ${id} was settled by ${shortKey(lease.settled.volunteer)} first.`);
   }
-  if (assignment.end !== null && FORFEITED.has(assignment.end))
+  if (assignmentStanding(assignment) === "forfeited")
     return refuse("lease-expired", `Attempt ${attempt} at lease ${id} ended as ${assignment.end}.`);
   return checkContent(state, lease, header);
 }

@@ -1,20 +1,27 @@
 // The end of a round and the beginning of the next: what the closing worker is given, what is published, what follows.
 // Knows nothing of arithmetic on weights.
-import { type ContributionHeader, type EventOf, f32FromHex, f32ToHex, type LeaseId, type LedgerEvent } from "@weft/protocol";
+import { type ContributionHeader, type EventOf, f32FromHex, f32ToHex, type LeaseId, type RunSpec } from "@weft/protocol";
 import type { CloseRound, Decision, Effect, Input } from "./inputs.ts";
 import { isCheckpointDue, isEvaluationDue } from "./owed.ts";
 import { learningRate } from "./schedule.ts";
-import { isComplete, type ReadonlyRound, type ReadonlyRun } from "./state.ts";
+import { isComplete, type ReadonlyRound, type ReadonlyRun, type VersionPoint } from "./state.ts";
 
-/** The round that turns `base` into base + 1: its part of the sample stream, and its learning rate as the ledger keeps it. */
-export function openingOf(state: ReadonlyRun, base: number): EventOf<"round-opened"> {
-  const { samplesPerVersion } = state.spec.training;
+/**
+ * What follows a version: the round that turns it into the next, with its part of the sample stream and its learning rate as the ledger
+ * keeps it; or, where the run has all its steps, its end.
+ */
+export function sequelOf(
+  spec: RunSpec,
+  { version, position, steps }: Pick<VersionPoint, "version" | "position" | "steps">,
+): EventOf<"round-opened" | "run-finished"> {
+  const { samplesPerVersion, versions } = spec.training;
+  if (steps >= versions) return { type: "run-finished", version };
   return {
     type: "round-opened",
-    base,
-    start: base * samplesPerVersion,
+    base: version,
+    start: position,
     samples: samplesPerVersion,
-    learningRate: f32ToHex(learningRate(state.spec, base)),
+    learningRate: f32ToHex(learningRate(spec, steps)),
   };
 }
 
@@ -45,16 +52,17 @@ export function decideClosed(state: ReadonlyRun, input: Extract<Input, { kind: "
       reason: `Version ${input.base + 1} is not wanted: the run is ${state.phase} at version ${state.version}.`,
     };
   const version = round.base + 1;
-  const { versions } = state.spec.training;
-  const next: LedgerEvent = version >= versions ? { type: "run-finished", version } : openingOf(state, version);
+  const steps = state.steps + 1;
+  const sequel = sequelOf(state.spec, { version, position: round.start + round.samples, steps });
   const effects: Effect[] = [];
-  if (isEvaluationDue(state.spec, version)) effects.push({ kind: "evaluate", version, weights: input.weights });
-  else if (isCheckpointDue(state.spec, version)) effects.push({ kind: "checkpoint", version });
+  if (isEvaluationDue(state.spec, version, steps)) effects.push({ kind: "evaluate", version, weights: input.weights });
+  else if (isCheckpointDue(state.spec, version, steps)) effects.push({ kind: "checkpoint", version });
   effects.push({ kind: "announce", version });
+  const behind = steps === version ? `of ${state.spec.training.versions}` : `(step ${steps} of ${state.spec.training.versions})`;
   return {
-    events: [publicationOf(round, input), next],
+    events: [publicationOf(round, input), sequel],
     effects,
-    reason: `Version ${version} of ${versions} is published${version >= versions ? "; the run is finished." : "."}`,
+    reason: `Version ${version} ${behind} is published${sequel.type === "run-finished" ? "; the run is finished." : "."}`,
   };
 }
 

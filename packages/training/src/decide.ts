@@ -1,12 +1,12 @@
 // The coordinator's judgement as one pure function: state, input and time in; events, effects and a reason out.
 // It never changes the state: the shell stores the events, folds them with `evolve`, then carries out the effects.
-import type { LedgerEvent } from "@weft/protocol";
 import { decideContribution } from "./admission.ts";
 import { decideClosed } from "./closing.ts";
-import { liveEnds } from "./endings.ts";
-import type { Decision, Effect, Input } from "./inputs.ts";
+import { giveUpRound } from "./endings.ts";
+import type { Decision, Input } from "./inputs.ts";
 import { decideRequest } from "./offers.ts";
 import { decideBlock, decideJoin, decideLeave, decideRefused, decideRelease, decideUnblock } from "./people.ts";
+import { decideRollBack } from "./roll-back.ts";
 import type { ReadonlyRun } from "./state.ts";
 import { decideTick } from "./tick.ts";
 
@@ -30,6 +30,8 @@ export function decide(state: ReadonlyRun, input: Input, nowMs: number): Decisio
         : unfitting(state, input.kind);
     case "stop":
       return state.phase === "running" || state.phase === "paused" ? stop(state, input.by) : unfitting(state, input.kind);
+    case "roll-back":
+      return decideRollBack(state, input);
     case "block":
       return decideBlock(state, input.volunteer, input.by);
     case "unblock":
@@ -72,14 +74,8 @@ const unfitting = (state: ReadonlyRun, command: string): Decision => ({
 });
 
 function stop(state: ReadonlyRun, by: string): Decision {
-  const events: LedgerEvent[] = [];
-  const effects: Effect[] = [];
-  for (const lease of state.round?.leases.values() ?? []) {
-    const ends = liveEnds(lease, "round-closed", () => true);
-    events.push(...ends.events);
-    effects.push(...ends.effects);
-  }
-  return { events: [...events, { type: "run-stopped", by }], effects, reason: `The run was stopped by ${by}.` };
+  const { events, effects, abandoned } = giveUpRound(state, "round-closed");
+  return { events: [...events, { type: "run-stopped", by, abandoned }], effects, reason: `The run was stopped by ${by}.` };
 }
 
 function evaluated(state: ReadonlyRun, { version, evaluation }: Extract<Input, { kind: "evaluated" }>): Decision {

@@ -1,9 +1,11 @@
 // Folds events into a run's state. No clock, no randomness, no judgement: whatever was decided stands in the event.
 // Seen from outside it is a pure function of the events so far; inside it changes the state it owns in place, since copying a
 // round for each of 100,000 events would make recovery slow. Whoever needs an older state folds again.
-import type { EventOf, LedgerEvent, LedgerRecord, VolunteerId } from "@weft/protocol";
+import type { AbandonedContribution, EventOf, LedgerEvent, LedgerRecord, VolunteerId } from "@weft/protocol";
+import { abandonedOf } from "./endings.ts";
+import { leadsTo, leaseStanding, MACHINES, type MachineName, standingOf } from "./machine.ts";
 import { isCheckpointDue, isEvaluationDue } from "./owed.ts";
-import { isEstablished, type LeaseState, liveAssignments, type RoundState, type RunState, type VolunteerState } from "./state.ts";
+import { isEstablished, type LeaseState, liveAssignments, pointOf, type RoundState, type RunState, type VolunteerState } from "./state.ts";
 
 /** A ledger that no coordinator can have written: damaged, or a mistake of the one who decided. */
 export class ImpossibleEvent extends Error {
@@ -13,9 +15,10 @@ export class ImpossibleEvent extends Error {
   }
 }
 
-/** A run at version 0, before its first round; the first tick opens it. */
+/** A run at its first version, before its first round; the first tick opens it. */
 export function initialState(created: EventOf<"run-created">, atMs: number): RunState {
-  const { run, spec, dataset, parameters, coordinator, weights } = created;
+  const { run, spec, dataset, parameters, coordinator, weights, origin } = created;
+  const version = origin?.version ?? 0;
   return {
     run,
     spec,
@@ -24,79 +27,105 @@ export function initialState(created: EventOf<"run-created">, atMs: number): Run
     coordinator,
     createdAtMs: atMs,
     phase: "running",
-    version: 0,
+    version,
     weights,
-    optimizer: null,
+    optimizer: origin?.optimizer ?? null,
+    position: origin?.position ?? 0,
+    steps: origin?.steps ?? 0,
     round: null,
     lastSettled: new Map(),
     volunteers: new Map(),
     present: 0,
     establishedPresent: 0,
-    owed: { evaluations: new Map([[0, weights]]), checkpoints: new Map() },
+    owed: { evaluations: new Map([[version, weights]]), checkpoints: new Map() },
   };
 }
 
-/** The state after one more event, which is the given object: use only what is returned. Throws ImpossibleEvent. */
+/** The state after one more event, which is the given object: use only what is returned. Throws ImpossibleEvent; then the state is of no use. */
 export function evolve(state: RunState, event: LedgerEvent, atMs: number): RunState {
+  const before = standingOf(state, event);
+  for (const machine of MACHINE_NAMES) demand(event, machine, before[machine]);
+  apply(state, event, atMs);
+  const after = standingOf(state, event);
+  for (const machine of MACHINE_NAMES) {
+    const [from, to] = [before[machine], after[machine]];
+    if (from !== null && to !== null && !leadsTo(machine, from, event.type)?.includes(to))
+      throw new ImpossibleEvent(event, `it would lead the ${machine} from ${from} to ${to}`);
+  }
+  return state;
+}
+
+const MACHINE_NAMES = Object.keys(MACHINES) as MachineName[];
+
+function demand(event: LedgerEvent, machine: MachineName, from: string | null): void {
+  if (from !== null && leadsTo(machine, from, event.type) === null)
+    throw new ImpossibleEvent(event, from === "none" ? `there is no ${machine}` : `the ${machine} is ${from}`);
+}
+
+function apply(state: RunState, event: LedgerEvent, atMs: number): void {
   switch (event.type) {
     case "run-created":
       throw new ImpossibleEvent(event, "the run exists");
     case "run-paused":
       state.phase = "paused";
-      return state;
+      return;
     case "run-resumed":
       state.phase = "running";
-      return state;
+      return;
     case "run-stopped":
+      abandonRound(state, event, event.abandoned);
       state.phase = "stopped";
-      return state;
+      return;
     case "run-finished":
       state.phase = "finished";
-      return state;
+      return;
+    case "run-rolled-back":
+      rollBack(state, event);
+      return;
     case "volunteer-joined":
       change(state, event.volunteer, (volunteer) => {
         volunteer.present = true;
         volunteer.joinedAtMs = atMs;
       });
-      return state;
+      return;
     case "volunteer-left":
       change(state, event.volunteer, (volunteer) => {
         volunteer.present = false;
       });
       forgetStranger(state, event.volunteer);
-      return state;
+      return;
     case "volunteer-blocked":
     case "volunteer-unblocked":
       change(state, event.volunteer, (volunteer) => {
         volunteer.blocked = event.type === "volunteer-blocked";
       });
       forgetStranger(state, event.volunteer);
-      return state;
+      return;
     case "round-opened":
       state.round = openRound(state, event, atMs);
-      return state;
+      return;
     case "lease-assigned":
       assign(state, event, atMs);
-      return state;
+      return;
     case "assignment-ended":
       endAssignment(state, event, atMs);
-      return state;
+      return;
     case "contribution-admitted":
       admit(state, event);
-      return state;
+      return;
     case "contribution-refused":
-      return state;
+      return;
     case "version-published":
       publish(state, event);
-      return state;
+      return;
     case "version-evaluated":
       state.owed.evaluations.delete(event.version);
-      return state;
+      return;
     case "checkpoint-written":
       state.owed.checkpoints.delete(event.version);
-      return state;
+      return;
     default:
-      return event satisfies never;
+      event satisfies never;
   }
 }
 
@@ -137,8 +166,8 @@ function forgetStranger(state: RunState, id: VolunteerId): void {
 
 function openRound(state: RunState, event: EventOf<"round-opened">, atMs: number): RoundState {
   const { base, start, samples, learningRate } = event;
-  if (state.round !== null) throw new ImpossibleEvent(event, "a round is open");
   if (base !== state.version) throw new ImpossibleEvent(event, `the newest version is ${state.version}, not ${base}`);
+  if (start !== state.position) throw new ImpossibleEvent(event, `the next position is ${state.position}, not ${start}`);
   return {
     base,
     start,
@@ -161,7 +190,6 @@ function assign(state: RunState, event: EventOf<"lease-assigned">, atMs: number)
   const lease = round.leases.get(id) ?? cutLease(round, event);
   if (lease.start !== event.start || lease.samples !== event.samples)
     throw new ImpossibleEvent(event, `lease ${id} is another piece of work`);
-  if (lease.settled !== null) throw new ImpossibleEvent(event, `lease ${id} is settled`);
   if (attempt !== lease.assignments.length + 1) throw new ImpossibleEvent(event, `the next attempt is ${lease.assignments.length + 1}`);
   lease.assignments.push({ attempt, volunteer, assignedAtMs: atMs, deadlineAtMs, end: null });
   round.waiting.delete(id);
@@ -190,9 +218,8 @@ function endAssignment(state: RunState, event: EventOf<"assignment-ended">, atMs
   const { lease: id, attempt, reason } = event;
   const lease = state.round?.leases.get(id);
   const assignment = lease?.assignments[attempt - 1];
-  if (state.round === null || lease === undefined || assignment === undefined)
+  if (state.round === null || lease === undefined || assignment?.volunteer !== event.volunteer)
     throw new ImpossibleEvent(event, "there is no such assignment");
-  if (assignment.end !== null || assignment.volunteer !== event.volunteer) throw new ImpossibleEvent(event, "it is not live");
   assignment.end = reason;
   closeOf(state, assignment.volunteer, id, attempt);
   const { givenBack } = state.round;
@@ -214,9 +241,10 @@ function admit(state: RunState, event: EventOf<"contribution-admitted">): void {
   const { lease: id, attempt, volunteer, sha256, codec, lossMean } = event.header;
   const lease = state.round?.leases.get(id);
   const assignment = lease?.assignments[attempt - 1];
-  if (state.round === null || lease === undefined || assignment === undefined)
+  if (state.round === null || lease === undefined || assignment?.volunteer !== volunteer)
     throw new ImpossibleEvent(event, "there is no such assignment");
-  if (lease.settled !== null) throw new ImpossibleEvent(event, `lease ${id} is settled`);
+  if (lease.samples !== event.header.samples || event.header.base !== state.weights.sha256)
+    throw new ImpossibleEvent(event, `lease ${id} is another piece of work`);
   lease.settled = { attempt, volunteer, sha256, codec, lossMean };
   // A late answer keeps the end it had.
   if (assignment.end === null) {
@@ -233,17 +261,57 @@ function admit(state: RunState, event: EventOf<"contribution-admitted">): void {
 
 function publish(state: RunState, event: EventOf<"version-published">): void {
   const { version, weights, optimizer } = event;
-  if (state.round === null || version !== state.version + 1) throw new ImpossibleEvent(event, `the newest version is ${state.version}`);
-  state.lastSettled = new Map();
-  for (const [id, lease] of state.round.leases) {
-    if (lease.settled !== null) state.lastSettled.set(id, lease.settled);
-    // Normally none is live; after a crash in the middle of a decision one may be, and must not count against its holder for ever.
-    for (const { volunteer, attempt } of liveAssignments(lease)) closeOf(state, volunteer, id, attempt);
-  }
+  const { round } = state;
+  if (round === null || version !== state.version + 1) throw new ImpossibleEvent(event, `the newest version is ${state.version}`);
+  endRound(state, event);
+  for (const [id, { settled }] of round.leases) if (settled !== null) state.lastSettled.set(id, settled);
   state.version = version;
   state.weights = weights;
   state.optimizer = optimizer;
+  state.position = round.start + round.samples;
+  state.steps += 1;
+  if (isEvaluationDue(state.spec, version, state.steps)) state.owed.evaluations.set(version, weights);
+  if (isCheckpointDue(state.spec, version, state.steps)) state.owed.checkpoints.set(version, pointOf(state));
+}
+
+function rollBack(state: RunState, event: EventOf<"run-rolled-back">): void {
+  const { version, to, weights, optimizer, position, steps, abandoned } = event;
+  if (version !== state.version + 1 || to >= state.version) throw new ImpossibleEvent(event, `the newest version is ${state.version}`);
+  abandonRound(state, event, abandoned);
+  if (state.phase === "finished") state.phase = "paused";
+  state.version = version;
+  state.weights = weights;
+  state.optimizer = optimizer;
+  state.position = position;
+  state.steps = steps;
+  // What was owed to versions that are undone now is of no use.
+  for (const owed of [state.owed.evaluations, state.owed.checkpoints])
+    for (const undone of owed.keys()) if (undone > to) owed.delete(undone);
+  state.owed.evaluations.set(version, weights);
+}
+
+/** Gives the round up. Each admitted contribution of it must be named, in canonical order; absent where an old ledger did not name them. */
+function abandonRound(
+  state: RunState,
+  event: EventOf<"run-stopped" | "run-rolled-back">,
+  abandoned: readonly AbandonedContribution[] | undefined,
+): void {
+  const admitted = abandonedOf(state);
+  const same =
+    abandoned === undefined ||
+    (abandoned.length === admitted.length &&
+      abandoned.every(({ lease, sha256 }, index) => admitted[index]?.lease === lease && admitted[index]?.sha256 === sha256));
+  if (!same) throw new ImpossibleEvent(event, "it does not name the admitted contributions of the open round");
+  endRound(state, event);
+}
+
+/** The leases go with their round. Gives nobody anything: whoever still holds one holds it no longer. */
+function endRound(state: RunState, event: EventOf<"version-published" | "run-stopped" | "run-rolled-back">): void {
+  for (const [id, lease] of state.round?.leases ?? []) {
+    demand(event, "lease", leaseStanding(lease));
+    // Normally none is live; after a crash in the middle of a decision one may be, and must not count against its holder for ever.
+    for (const { volunteer, attempt } of liveAssignments(lease)) closeOf(state, volunteer, id, attempt);
+  }
   state.round = null;
-  if (isEvaluationDue(state.spec, version)) state.owed.evaluations.set(version, weights);
-  if (isCheckpointDue(state.spec, version)) state.owed.checkpoints.set(version, weights);
+  state.lastSettled = new Map();
 }

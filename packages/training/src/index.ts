@@ -5,6 +5,16 @@ export { closeRoundOf } from "./closing.ts";
 export { decide } from "./decide.ts";
 export { evolve, foldRun, ImpossibleEvent, initialState } from "./evolve.ts";
 export * from "./inputs.ts";
+export {
+  type AssignmentStanding,
+  type LeaseStanding,
+  leadsTo,
+  MACHINES,
+  type Machine,
+  type MachineName,
+  type RoundStanding,
+  type RunStanding,
+} from "./machine.ts";
 export { MAX_LIVE_ASSIGNMENTS, tailAgeMs } from "./offers.ts";
 export * from "./optimizers/outer-optimizer.ts";
 export * from "./optimizers/outer-optimizers.ts";

@@ -12,9 +12,12 @@ import type {
   Signature,
   VolunteerId,
 } from "@weft/protocol";
+import type { VersionPoint } from "./state.ts";
 
 export type Input =
   | { readonly kind: "pause" | "resume" | "stop"; readonly by: string }
+  /** `point` is an earlier version of this run as its ledger has it, and its blobs are there. */
+  | { readonly kind: "roll-back"; readonly by: string; readonly point: VersionPoint }
   | { readonly kind: "block" | "unblock"; readonly volunteer: VolunteerId; readonly by: string }
   | { readonly kind: "join"; readonly volunteer: VolunteerId; readonly name: string | null; readonly device: DeviceInfo }
   | { readonly kind: "leave"; readonly volunteer: VolunteerId; readonly reason: "goodbye" | "silent" | "restart" }
@@ -60,7 +63,7 @@ export interface AssignmentGiven {
   readonly deadlineAtMs: number;
 }
 
-/** What the closing worker needs; `contributions` in canonical order. `optimizer` is null at version 0. */
+/** What the closing worker needs; `contributions` in canonical order. `optimizer` is null where the base has none. */
 export interface CloseRound {
   readonly base: number;
   readonly weights: BlobRef;
@@ -127,6 +130,7 @@ export const DURABLE: ReadonlySet<LedgerEvent["type"]> = new Set<EventOf<LedgerE
   "run-resumed",
   "run-stopped",
   "run-finished",
+  "run-rolled-back",
   "volunteer-blocked",
   "volunteer-unblocked",
   "contribution-admitted",

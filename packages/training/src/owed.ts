@@ -4,14 +4,15 @@ import type { RunSpec } from "@weft/protocol";
 import type { Effect } from "./inputs.ts";
 import type { ReadonlyRun } from "./state.ts";
 
-const isDue = (version: number, everyVersions: number, spec: RunSpec): boolean =>
-  version >= spec.training.versions || version % everyVersions === 0;
+const isDue = (version: number, steps: number, everyVersions: number, spec: RunSpec): boolean =>
+  steps >= spec.training.versions || version % everyVersions === 0;
 
-/** Version 0, every n-th, and the last. */
-export const isEvaluationDue = (spec: RunSpec, version: number): boolean => isDue(version, spec.evaluation.everyVersions, spec);
-/** Every n-th and the last; version 0 is only noise. */
-export const isCheckpointDue = (spec: RunSpec, version: number): boolean =>
-  version > 0 && isDue(version, spec.checkpoints.everyVersions, spec);
+/** Of a version that a round made: every n-th, and the last. A run's first version and one made by rolling back are evaluated always. */
+export const isEvaluationDue = (spec: RunSpec, version: number, steps: number): boolean =>
+  isDue(version, steps, spec.evaluation.everyVersions, spec);
+/** Of a version that a round made: every n-th, and the last. The others are in no need of one: they are noise, or stand elsewhere. */
+export const isCheckpointDue = (spec: RunSpec, version: number, steps: number): boolean =>
+  isDue(version, steps, spec.checkpoints.everyVersions, spec);
 
 /** Effects named at once: a worker that is behind is not told the same hundred things each second. */
 const MAX_OWED_EFFECTS = 8;

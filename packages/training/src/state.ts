@@ -64,6 +64,18 @@ export interface VolunteerState {
   open: { readonly lease: LeaseId; readonly attempt: number }[];
 }
 
+/** What a version is: enough to go on from it. */
+export interface VersionPoint {
+  readonly version: number;
+  readonly weights: BlobRef;
+  /** Null at a first version that came without one. */
+  readonly optimizer: BlobRef | null;
+  /** First position of the run's sample stream that is not counted in these weights. */
+  readonly position: number;
+  /** How many rounds lie behind these weights; the learning rate and the end of the run go by it. */
+  readonly steps: number;
+}
+
 /**
  * Owned by one holder and changed in place by `evolve`, so that 100,000 events fold without copies. Everybody else gets it as
  * readonly views and must treat it so; `decide` never changes it.
@@ -76,11 +88,13 @@ export interface RunState {
   readonly coordinator: VolunteerId;
   readonly createdAtMs: number;
   phase: RunPhase;
+  /** Rises by one with every publication and every roll-back. The fields up to `steps` are those of its VersionPoint. */
   version: number;
   weights: BlobRef;
-  /** Null until version 1. */
   optimizer: BlobRef | null;
-  /** Null between a publication and the next opening, before the first opening, and once the run is finished. */
+  position: number;
+  steps: number;
+  /** Null between a version and the next opening, before the first opening, and once the run is finished or stopped. */
   round: RoundState | null;
   /** Who settled the leases of the newest version: tells a resend after a lost acknowledgement from a stale answer. */
   lastSettled: Map<LeaseId, Settlement>;
@@ -89,9 +103,18 @@ export interface RunState {
   present: number;
   /** Present volunteers with at least one settled lease. */
   establishedPresent: number;
-  /** Versions whose evaluation, and whose checkpoint, has not been recorded yet, with their weights. */
-  readonly owed: { readonly evaluations: Map<number, BlobRef>; readonly checkpoints: Map<number, BlobRef> };
+  /** Versions whose evaluation, and whose checkpoint, has not been recorded yet. */
+  readonly owed: { readonly evaluations: Map<number, BlobRef>; readonly checkpoints: Map<number, VersionPoint> };
 }
+
+/** The version at which the run is. */
+export const pointOf = ({ version, weights, optimizer, position, steps }: ReadonlyRun): VersionPoint => ({
+  version,
+  weights,
+  optimizer,
+  position,
+  steps,
+});
 
 /** Deeply readonly view for those who decide or read. */
 export type ReadonlyRun = DeepReadonly<RunState>;

@@ -1,7 +1,7 @@
 // What time alone brings about: overdue assignments, volunteers who did not return after a restart, the first round, and whatever
 // is still owed. Knows no timers; it is told the time.
 import type { LedgerEvent } from "@weft/protocol";
-import { closeRoundOf, openingOf } from "./closing.ts";
+import { closeRoundOf, sequelOf } from "./closing.ts";
 import { endsOf } from "./endings.ts";
 import type { Decision, Effect } from "./inputs.ts";
 import { owedEffects } from "./owed.ts";
@@ -30,7 +30,7 @@ export function decideTick(state: ReadonlyRun, nowMs: number, upSinceMs: number 
 /** A round that should be open and is not, or the end that was not written: after creation, or a crash between two events. */
 function nextStep(state: ReadonlyRun): LedgerEvent | null {
   if (state.round !== null || (state.phase !== "running" && state.phase !== "paused")) return null;
-  return state.version >= state.spec.training.versions ? { type: "run-finished", version: state.version } : openingOf(state, state.version);
+  return sequelOf(state.spec, state);
 }
 
 function leaveAfterRestart(

@@ -84,6 +84,7 @@ describe("what answers at --url", () => {
     dataset: { id: "d", name: hostile, license: hostile, description: "", samples: 1 },
     license: hostile,
     version: 1,
+    steps: 1,
     versions: 2,
     createdAtMs: 0,
     lossMean: null,

@@ -93,6 +93,7 @@ export function createRoundFold(): RoundFold {
           return;
         }
         case "version-published":
+        case "run-rolled-back":
           round = null;
           spanOf.clear();
           return;
@@ -136,6 +137,7 @@ function endOf(reason: EventOf<"assignment-ended">["reason"]): AssignmentSpan["e
     case "left":
     case "settled-by-another":
     case "round-closed":
+    case "rolled-back":
     case "blocked":
       return "other";
     default:

@@ -16,15 +16,17 @@ export function sentenceOf(event: LedgerEvent, nameOf: NameOf): string | null {
   const who = (volunteer: VolunteerId): string => nameOf(volunteer) ?? shortKey(volunteer);
   switch (event.type) {
     case "run-created":
-      return `Run ${event.run} created with ${event.parameters.toLocaleString("en-US")} parameters`;
+      return `Run ${event.run} created with ${event.parameters.toLocaleString("en-US")} parameters${originOf(event)}`;
     case "run-paused":
       return `Paused by ${event.by}`;
     case "run-resumed":
       return `Resumed by ${event.by}`;
     case "run-stopped":
-      return `Stopped by ${event.by}`;
+      return `Stopped by ${event.by}${abandonedOf(event.abandoned)}`;
     case "run-finished":
       return `Finished at v${event.version}`;
+    case "run-rolled-back":
+      return `Rolled back to v${event.to} by ${event.by}: v${event.version} has its weights${abandonedOf(event.abandoned)}`;
     case "volunteer-joined":
       return `${event.name ?? shortKey(event.volunteer)} joined with ${event.device.backend}${event.device.software ? " (software)" : ""}`;
     case "volunteer-left":
@@ -51,6 +53,14 @@ export function sentenceOf(event: LedgerEvent, nameOf: NameOf): string | null {
       return event satisfies never;
   }
 }
+
+const originOf = ({ origin }: EventOf<"run-created">): string =>
+  origin === undefined || origin === null
+    ? ""
+    : `, ${origin.change === "resume" ? "resumed" : "forked"} from v${origin.version} of run ${origin.run}`;
+
+const abandonedOf = (abandoned: EventOf<"run-stopped">["abandoned"] = []): string =>
+  abandoned.length === 0 ? "" : `; ${contributions(abandoned.length)} of the open round will not be counted`;
 
 const LEFT: Readonly<Record<EventOf<"volunteer-left">["reason"], string>> = {
   goodbye: "left",

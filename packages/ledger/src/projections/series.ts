@@ -4,6 +4,8 @@
 export interface Recent<T> {
   add(item: T): void;
   items(): T[];
+  /** Puts what `by` gives in each item's place. */
+  change(by: (item: T) => T): void;
 }
 export function createRecent<T>(limit: number): Recent<T> {
   let kept: T[] = [];
@@ -13,6 +15,9 @@ export function createRecent<T>(limit: number): Recent<T> {
       if (kept.length >= 2 * limit) kept = kept.slice(-limit);
     },
     items: () => kept.slice(-limit),
+    change(by) {
+      kept = kept.map(by);
+    },
   };
 }
 
@@ -24,6 +29,8 @@ export interface Thinned<T> {
   add(item: T): void;
   items(): T[];
   last(): T | null;
+  /** Puts what `by` gives in each item's place. */
+  change(by: (item: T) => T): void;
 }
 export function createThinned<T>(limit: number): Thinned<T> {
   let kept: T[] = [];
@@ -34,6 +41,9 @@ export function createThinned<T>(limit: number): Thinned<T> {
     },
     items: () => [...kept],
     last: () => kept.at(-1) ?? null,
+    change(by) {
+      kept = kept.map(by);
+    },
   };
 }
 

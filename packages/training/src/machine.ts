@@ -1,0 +1,175 @@
+// The state machine of a run as a table: four small machines, and which event leads each from which state to which. `evolve` refuses
+// whatever does not stand here, and ARCHITECTURE.md shows the same table to people; a test compares the two.
+// Knows nothing of numbers and names: that a version follows the one before is for evolve to check.
+import type { AssignmentEnd, EventOf, LedgerEvent, RunPhase } from "@weft/protocol";
+import { type AssignmentState, isComplete, type LeaseState, liveAssignments, type RoundState, type RunState } from "./state.ts";
+
+type EventType = LedgerEvent["type"];
+/** For each state, the events that may come and the states in which they may leave it. */
+export type Machine<S extends string> = Readonly<Record<S, Readonly<Partial<Record<EventType, readonly S[]>>>>>;
+
+export type RunStanding = "none" | RunPhase;
+export type RoundStanding = "none" | "open" | "collecting" | "closing";
+export type LeaseStanding = "none" | "out" | "waiting" | "settled";
+export type AssignmentStanding = "none" | "live" | "admitted" | "late" | "forfeited";
+
+/** What may happen in any phase: people come and go, answers are turned away, and what is owed is done. */
+const atAnyTime = <S extends RunPhase>(phase: S) =>
+  ({
+    "volunteer-joined": [phase],
+    "volunteer-left": [phase],
+    "volunteer-blocked": [phase],
+    "volunteer-unblocked": [phase],
+    "contribution-refused": [phase],
+    "version-evaluated": [phase],
+    "checkpoint-written": [phase],
+  }) as const;
+
+const RUN: Machine<RunStanding> = {
+  none: { "run-created": ["running"] },
+  running: {
+    ...atAnyTime("running"),
+    "run-paused": ["paused"],
+    "run-stopped": ["stopped"],
+    "run-finished": ["finished"],
+    "run-rolled-back": ["running"],
+    "round-opened": ["running"],
+    "lease-assigned": ["running"],
+    "assignment-ended": ["running"],
+    "contribution-admitted": ["running"],
+    "version-published": ["running"],
+  },
+  // Nothing is given out, but what is out may still come in, and close its round.
+  paused: {
+    ...atAnyTime("paused"),
+    "run-resumed": ["running"],
+    "run-stopped": ["stopped"],
+    "run-finished": ["finished"],
+    "run-rolled-back": ["paused"],
+    "round-opened": ["paused"],
+    "assignment-ended": ["paused"],
+    "contribution-admitted": ["paused"],
+    "version-published": ["paused"],
+  },
+  stopped: atAnyTime("stopped"),
+  // Nobody expects a finished run to take up work by itself: it waits to be resumed.
+  finished: { ...atAnyTime("finished"), "run-rolled-back": ["paused"] },
+};
+
+const ROUND: Machine<RoundStanding> = {
+  none: { "round-opened": ["open"], "run-finished": ["none"], "run-stopped": ["none"], "run-rolled-back": ["none"] },
+  open: { "lease-assigned": ["collecting"], "run-stopped": ["none"], "run-rolled-back": ["none"] },
+  collecting: {
+    "lease-assigned": ["collecting"],
+    "assignment-ended": ["collecting"],
+    "contribution-admitted": ["collecting", "closing"],
+    "run-stopped": ["none"],
+    "run-rolled-back": ["none"],
+  },
+  closing: {
+    "assignment-ended": ["closing"],
+    "version-published": ["none"],
+    "run-stopped": ["none"],
+    "run-rolled-back": ["none"],
+  },
+};
+
+/** A lease is there as long as its round. */
+const LEASE: Machine<LeaseStanding> = {
+  none: { "lease-assigned": ["out"] },
+  out: { "lease-assigned": ["out"], "assignment-ended": ["out", "waiting"], "contribution-admitted": ["settled"] },
+  waiting: {
+    "lease-assigned": ["out"],
+    "contribution-admitted": ["settled"],
+    "run-stopped": ["none"],
+    "run-rolled-back": ["none"],
+  },
+  settled: {
+    "assignment-ended": ["settled"],
+    "version-published": ["none"],
+    "run-stopped": ["none"],
+    "run-rolled-back": ["none"],
+  },
+};
+
+/** An assignment is there as long as its lease. `late`: its time is over, but an answer still counts; `forfeited`: none does. */
+const ASSIGNMENT: Machine<AssignmentStanding> = {
+  none: { "lease-assigned": ["live"] },
+  live: { "assignment-ended": ["late", "forfeited"], "contribution-admitted": ["admitted"] },
+  late: { "contribution-admitted": ["late"] },
+  admitted: {},
+  forfeited: {},
+};
+
+export const MACHINES = { run: RUN, round: ROUND, lease: LEASE, assignment: ASSIGNMENT } as const;
+export type MachineName = keyof typeof MACHINES;
+
+const AFTER_END: Readonly<Record<AssignmentEnd | "admitted", AssignmentStanding>> = {
+  admitted: "admitted",
+  expired: "late",
+  left: "late",
+  released: "forfeited",
+  refused: "forfeited",
+  blocked: "forfeited",
+  "settled-by-another": "forfeited",
+  "round-closed": "forfeited",
+  "rolled-back": "forfeited",
+};
+
+export const roundStanding = (round: RoundState | null): RoundStanding => {
+  if (round === null) return "none";
+  if (round.cut === 0) return "open";
+  return isComplete(round) ? "closing" : "collecting";
+};
+export const leaseStanding = (lease: LeaseState | undefined): LeaseStanding => {
+  if (lease === undefined) return "none";
+  if (lease.settled !== null) return "settled";
+  return liveAssignments(lease).length > 0 ? "out" : "waiting";
+};
+export const assignmentStanding = (assignment: Pick<AssignmentState, "end"> | null | undefined): AssignmentStanding => {
+  if (assignment === null || assignment === undefined) return "none";
+  return assignment.end === null ? "live" : AFTER_END[assignment.end];
+};
+
+/** In which state each machine is that an event concerns. */
+export type Standing = Readonly<Record<MachineName, string | null>>;
+
+export function standingOf(state: RunState, event: LedgerEvent): Standing {
+  const given = assignmentOf(event);
+  const lease = given === null ? undefined : state.round?.leases.get(given.lease);
+  return {
+    run: state.phase,
+    round: roundStanding(state.round),
+    lease: given === null ? null : leaseStanding(lease),
+    assignment: given === null ? null : assignmentStanding(lease?.assignments[given.attempt - 1]),
+  };
+}
+
+function assignmentOf(event: LedgerEvent): { readonly lease: string; readonly attempt: number } | null {
+  switch (event.type) {
+    case "lease-assigned":
+    case "assignment-ended":
+      return event;
+    case "contribution-admitted":
+      return event.header;
+    default:
+      return null;
+  }
+}
+
+/** Events that occur in each machine; the others leave it as it is, whatever its state. */
+const CONCERNS: Readonly<Record<MachineName, ReadonlySet<string>>> = {
+  run: alphabetOf(RUN),
+  round: alphabetOf(ROUND),
+  lease: alphabetOf(LEASE),
+  assignment: alphabetOf(ASSIGNMENT),
+};
+function alphabetOf(machine: Machine<string>): ReadonlySet<string> {
+  return new Set(Object.values(machine).flatMap((events) => Object.keys(events)));
+}
+
+/** States to which the event may lead a machine from `from`; null where it must not come there. */
+export function leadsTo(machine: MachineName, from: string, event: EventOf<EventType>["type"]): readonly string[] | null {
+  if (!CONCERNS[machine].has(event)) return [from];
+  return (MACHINES[machine] as Machine<string>)[from]?.[event] ?? null;
+}
