@@ -1,8 +1,9 @@
 // One layer of an LSTM (Hochreiter and Schmidhuber, 1997, with the forget gate of Gers et al., 2000), as PyTorch's `nn.LSTM` has it.
 // What every step of the recurrence shares, the products with the layer's input, is done for the whole window at once.
 import * as tf from "@tensorflow/tfjs-core";
-import { differentiable, sameAs } from "./differentiable.ts";
+import { add, differentiable } from "./differentiable.ts";
 import { hasFused, runFused } from "./fused.ts";
+import { linear } from "./linear.ts";
 
 /** A layer's parameters: [4 * hidden, inputs], [4 * hidden, hidden] and two of [4 * hidden]; gates in the order i, f, g, o. */
 export interface LstmParameters {
@@ -12,7 +13,14 @@ export interface LstmParameters {
   readonly recurrentBias: tf.Tensor1D;
 }
 
-/** What the recurrence makes of a window; `rows * length` tokens, window after window. */
+/** x [rows * length, inputs] to h [rows * length, hidden], each window from a state of zeros. */
+export function lstmLayer(x: tf.Tensor2D, parameters: LstmParameters, length: number): tf.Tensor2D {
+  const { inputWeight, recurrentWeight, inputBias, recurrentBias } = parameters;
+  const projected = linear(x, inputWeight, { layout: "out-in", bias: add(inputBias, recurrentBias) });
+  return recurrence(projected, recurrentWeight, length);
+}
+
+/** What the recurrence makes of windows; `tokens` are rows * length, window after window. */
 interface Recurrence {
   /** h_t [tokens, hidden] */
   readonly y: tf.Tensor2D;
@@ -25,45 +33,36 @@ interface Recurrence {
 }
 
 /**
- * x [rows * length, inputs] to h [rows * length, hidden], each window from a state of zeros:
- * i, f, o = sigmoid, g = tanh of x_t W_i^T + h_(t-1) W_h^T + b_i + b_h; c_t = f c_(t-1) + i g; h_t = o tanh(c_t).
+ * `projected` [tokens, 4 * hidden] is x_t W_i^T + b. z_t = projected_t + h_(t-1) W_h^T; i, f, o = sigmoid, g = tanh of its quarters;
+ * c_t = f c_(t-1) + i g; h_t = o tanh(c_t).
  *
- * The recurrence is the fused operation `WeftLstm`, all tensors f32, attribute `length`:
- * - forward `{ projected: x W_i^T [tokens, 4 hidden], bias: b_i + b_h [4 hidden], recurrent: W_h [4 hidden, hidden] }` to
- *   `[y, previous, cells, gates]` of `Recurrence`;
- * - `WeftLstmGradient` `{ dy [tokens, hidden], cells, gates, recurrent }` to `[dProjected [tokens, 4 hidden]]`.
+ * Its fused operation is `WeftLstm`, all tensors f32, with the attribute `length`:
+ * - forward `{ projected [tokens, 4 * hidden], recurrent: W_h [4 * hidden, hidden] }` to `[y, previous, cells, gates]` of `Recurrence`;
+ * - `WeftLstmGradient` `{ dy [tokens, hidden], cells, gates, recurrent }` to `[dProjected [tokens, 4 * hidden]]`, the gradient of z.
  */
-export function lstmLayer(x: tf.Tensor2D, parameters: LstmParameters, length: number): tf.Tensor2D {
-  const { inputWeight, recurrentWeight, inputBias, recurrentBias } = parameters;
-  return differentiable([x, inputWeight, recurrentWeight, inputBias, recurrentBias], () => {
-    const projected = tf.matMul(x, inputWeight, false, true) as tf.Tensor2D;
-    const bias = tf.add(inputBias, recurrentBias) as tf.Tensor1D;
-    const { y, previous, cells, gates } = recur(projected, bias, recurrentWeight, length);
+function recurrence(projected: tf.Tensor2D, recurrent: tf.Tensor2D, length: number): tf.Tensor2D {
+  return differentiable([projected, recurrent], () => {
+    const { y, previous, cells, gates } = forward(projected, recurrent, length);
     return {
       value: y,
-      kept: [x, previous, cells, gates],
+      kept: [previous, cells, gates],
       backward: (dy, kept) => {
-        const [input, before, c, g] = kept as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-        const dz = recurBackwards(dy as tf.Tensor2D, c, g, recurrentWeight, length);
-        const dBias = tf.sum(dz, 0);
-        return [tf.matMul(dz, inputWeight), tf.matMul(dz, input, true, false), tf.matMul(dz, before, true, false), dBias, sameAs(dBias)];
+        const [before, c, g] = kept as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+        const dz = backward(dy as tf.Tensor2D, c, g, recurrent, length);
+        return [dz, tf.matMul(dz, before, true, false)];
       },
     };
   }) as tf.Tensor2D;
 }
 
-function recur(projected: tf.Tensor2D, bias: tf.Tensor1D, recurrent: tf.Tensor2D, length: number): Recurrence {
-  if (!hasFused("WeftLstm")) return plainForward(projected, bias, recurrent, length);
-  const [y, previous, cells, gates] = runFused("WeftLstm", { projected, bias, recurrent }, { length }) as [
-    tf.Tensor2D,
-    tf.Tensor2D,
-    tf.Tensor2D,
-    tf.Tensor2D,
-  ];
+function forward(projected: tf.Tensor2D, recurrent: tf.Tensor2D, length: number): Recurrence {
+  if (!hasFused("WeftLstm")) return plainForward(projected, recurrent, length);
+  const results = runFused("WeftLstm", { projected, recurrent }, { length });
+  const [y, previous, cells, gates] = results as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
   return { y, previous, cells, gates };
 }
 
-function recurBackwards(dy: tf.Tensor2D, cells: tf.Tensor2D, gates: tf.Tensor2D, recurrent: tf.Tensor2D, length: number): tf.Tensor2D {
+function backward(dy: tf.Tensor2D, cells: tf.Tensor2D, gates: tf.Tensor2D, recurrent: tf.Tensor2D, length: number): tf.Tensor2D {
   if (!hasFused("WeftLstm")) return plainBackward(dy, cells, gates, recurrent, length);
   return runFused("WeftLstmGradient", { dy, cells, gates, recurrent }, { length })[0] as tf.Tensor2D;
 }
@@ -81,12 +80,12 @@ const windows = (parts: tf.Tensor2D[]): tf.Tensor2D => {
 const quarters = (x: tf.Tensor2D): [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D] =>
   tf.split(x, 4, 1) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
 
-function plainForward(projected: tf.Tensor2D, bias: tf.Tensor1D, recurrent: tf.Tensor2D, length: number): Recurrence {
+function plainForward(projected: tf.Tensor2D, recurrent: tf.Tensor2D, length: number): Recurrence {
   return tf.tidy(() => {
     const [tokens, fourfold] = projected.shape;
     let h = tf.zeros([tokens / length, fourfold / 4]) as tf.Tensor2D;
     let c = h;
-    const parts = places(tf.add(projected, bias), length).map((place) => {
+    const parts = places(projected, length).map((place) => {
       const before = h;
       const [i, f, g, o] = quarters(tf.add(place, tf.matMul(before, recurrent, false, true)));
       const gates = [tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)] as const;

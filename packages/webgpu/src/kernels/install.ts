@@ -9,6 +9,7 @@ import { embedding, embeddingGradient } from "./embedding.ts";
 import { type GeluKind, gelu, geluGradient } from "./gelu.ts";
 import { layerNorm, layerNormGradient } from "./layer-norm.ts";
 import { linear, linearGradient } from "./linear.ts";
+import { lstm, lstmGradient } from "./lstm.ts";
 import { installMatmul, MATMUL, removeMatmul } from "./matmul.ts";
 import type { Activation } from "./matmul-epilogue.ts";
 
@@ -66,6 +67,9 @@ const FUSED: Readonly<Record<string, Run>> = {
     attention(backend, take(inputs, "qkv").qkv, { heads: heads as number, length: length as number }),
   WeftAttentionGradient: (backend, inputs, { heads, length }) =>
     attentionGradient(backend, take(inputs, "dy", "y", "qkv", "logSums"), { heads: heads as number, length: length as number }),
+  WeftLstm: (backend, inputs, { length }) => lstm(backend, { ...take(inputs, "projected", "recurrent"), length: length as number }),
+  WeftLstmGradient: (backend, inputs, { length }) =>
+    lstmGradient(backend, { ...take(inputs, "dy", "cells", "gates", "recurrent"), length: length as number }),
 };
 
 /** What may be struck: the tiled matrix product, and fused operations, each with its gradient. */
