@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { CnnSpec, GptSpec, LstmSpec, MlpSpec, ModelSpec } from "@weft/protocol";
 import { causalAttention } from "./ops/attention.ts";
-import { convolutionRelu, flattenNchw, imagesOf, maxPool2 } from "./ops/convolution.ts";
+import { convolutionBlock, flatten } from "./ops/convolution.ts";
 import { crossEntropySum } from "./ops/cross-entropy.ts";
 import { add } from "./ops/differentiable.ts";
 import { embedding, rowsOf } from "./ops/embedding.ts";
@@ -40,12 +40,12 @@ function mlp(model: MlpSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.
 }
 
 function cnn(model: CnnSpec, parameters: NamedTensors, inputs: tf.Tensor2D): tf.Tensor2D {
-  let x = imagesOf(inputs, model.inChannels, model.height, model.width);
+  let x = tf.reshape(inputs, [-1, model.inChannels, model.height, model.width]) as tf.Tensor4D;
   for (let index = 1; index <= model.channels.length; index++) {
     const weight = parameter<tf.Tensor4D>(parameters, `conv${index}.weight`);
-    x = maxPool2(convolutionRelu(x, weight, parameter(parameters, `conv${index}.bias`), index === 1));
+    x = convolutionBlock(x, weight, parameter(parameters, `conv${index}.bias`), index === 1);
   }
-  const hidden = linear(flattenNchw(x), parameter(parameters, "fc1.weight"), {
+  const hidden = linear(flatten(x), parameter(parameters, "fc1.weight"), {
     layout: "out-in",
     bias: parameter(parameters, "fc1.bias"),
     activation: "relu",

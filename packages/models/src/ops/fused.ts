@@ -10,7 +10,8 @@ export type FusedOperation =
   | "WeftCrossEntropy"
   | "WeftEmbedding"
   | "WeftAttention"
-  | "WeftLstm";
+  | "WeftLstm"
+  | "WeftConvolutionBlock";
 
 export function hasFused(name: FusedOperation): boolean {
   const backend = tf.getBackend();
