@@ -103,7 +103,7 @@ describe("a run over real sockets", () => {
     const recomputed = await recompute(
       {
         blobs: { ...READ_ONLY, get: (sha256) => read(`/blobs/${sha256}`) },
-        contributions: { put: READ_ONLY.put, get: (run, sha256) => read(`/api/runs/${run}/contributions/${sha256}`) },
+        contributions: { put: READ_ONLY.put, drop: READ_ONLY.put, get: (run, sha256) => read(`/api/runs/${run}/contributions/${sha256}`) },
       },
       records,
     );

@@ -146,6 +146,29 @@ export const storageConformance = (name: string, make: () => Promise<StorageUnde
       equal(await storage.contributions.get("a", sha256), given);
     });
 
+    test("forgets contributions that are dropped, in their run alone, and keeps one that is put again", async (under) => {
+      const { storage } = under;
+      const bytes = bytesOf(100, 40);
+      const [name, other] = [await sha256(bytes), await sha256(bytesOf(100, 41))];
+      for (const run of ["a", "b"]) {
+        await storage.contributions.put(run, name, bytes);
+        await storage.contributions.put(run, other, bytesOf(100, 41));
+        await storage.ledger.append(run, range(0, 1), "durable");
+      }
+      await storage.contributions.drop("a", [name, "0".repeat(64)]);
+      await storage.contributions.drop("nobody", [name]);
+      equal(await storage.contributions.get("a", name), null);
+      equal(await storage.contributions.get("a", other), bytesOf(100, 41));
+      equal(await storage.contributions.get("b", name), bytes);
+      await storage.contributions.put("a", name, bytes);
+      await storage.ledger.append("a", range(1, 2), "durable");
+      equal(await storage.contributions.get("a", name), bytes);
+      if (under.reopen === undefined) return;
+      const again = await under.reopen();
+      equal(await again.contributions.get("a", name), bytes);
+      equal(await again.contributions.get("a", other), bytesOf(100, 41));
+    });
+
     test("gives back contributions of each run, also before they are on disk", async ({ storage }) => {
       const all = await Promise.all(
         Array.from({ length: 20 }, async (_, index) => ({

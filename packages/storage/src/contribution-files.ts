@@ -21,6 +21,8 @@ interface Segment {
   readonly path: string;
   readonly salt: Uint8Array;
   sizeBytes: number;
+  /** Contributions in it that were not dropped: when there is none, and it takes no more, it goes. */
+  kept: number;
 }
 interface Place {
   readonly segment: Segment;
@@ -129,7 +131,7 @@ export class ContributionFiles {
       else await this.#disk.unlink(path);
       return null;
     }
-    const segment: Segment = { path, salt: preamble.slice(4), sizeBytes };
+    const segment: Segment = { path, salt: preamble.slice(4), sizeBytes, kept: 0 };
     const found: { readonly header: Header; readonly offset: number }[] = [];
     let offset = PREAMBLE_BYTES;
     let windowStart = offset;
@@ -155,7 +157,7 @@ export class ContributionFiles {
         break;
       }
     }
-    for (const { header, offset: at } of found) files.places.set(header.sha256, { segment, offset: at, sizeBytes: header.sizeBytes });
+    for (const { header, offset: at } of found) place(files, header.sha256, { segment, offset: at, sizeBytes: header.sizeBytes });
     if (end < sizeBytes && (!isLast || (offset < sizeBytes && (await this.#batchBegins(segment, offset + 1))))) {
       files.fault = damaged(path, `the record at byte ${end} has a wrong header`);
       return null;
@@ -202,20 +204,20 @@ export class ContributionFiles {
     const files = this.#runs.get(run);
     const waiting = files?.pending.get(sha256);
     if (waiting !== undefined) return waiting.slice();
-    const place = files?.places.get(sha256);
-    if (place === undefined) {
+    const at = files?.places.get(sha256);
+    if (at === undefined) {
       if (files !== undefined && files.fault !== null) throw files.fault;
       return null;
     }
-    const { path } = place.segment;
+    const { path } = at.segment;
     let bytes: Uint8Array;
     try {
-      bytes = await this.#disk.readRange(path, place.offset, place.offset + place.sizeBytes);
+      bytes = await this.#disk.readRange(path, at.offset, at.offset + at.sizeBytes);
     } catch (error) {
       throw toFault(error, `Reading a contribution of ${run}`);
     }
     if ((await this.#hash(bytes)) !== sha256)
-      throw damaged(path, `the contribution ${sha256} at byte ${place.offset} does not match its hash`);
+      throw damaged(path, `the contribution ${sha256} at byte ${at.offset} does not match its hash`);
     return bytes;
   }
 
@@ -260,7 +262,7 @@ export class ContributionFiles {
       throw error;
     }
     segment.sizeBytes = end;
-    for (const [sha256, place] of places) files.places.set(sha256, place);
+    for (const [sha256, at] of places) place(files, sha256, at);
   }
 
   #poison(files: RunFiles, error: unknown): void {
@@ -289,13 +291,41 @@ export class ContributionFiles {
     await files.file?.close();
     files.file = file;
     files.segments++;
-    files.last = { path, salt, sizeBytes: PREAMBLE_BYTES };
+    files.last = { path, salt, sizeBytes: PREAMBLE_BYTES, kept: 0 };
     return { segment: files.last, file };
+  }
+
+  /** What still waits for the disk is kept: it was put after the one that is dropped, or it is dropped again after a restart. */
+  async drop(run: RunId, sha256s: readonly Sha256[]): Promise<void> {
+    const files = this.#runs.get(run);
+    if (files === undefined) return;
+    const emptied = new Set<Segment>();
+    for (const sha256 of sha256s) {
+      const at = files.places.get(sha256);
+      if (at === undefined) continue;
+      files.places.delete(sha256);
+      at.segment.kept -= 1;
+      emptied.add(at.segment);
+    }
+    try {
+      // Not synced: a segment that a power cut brings back is dropped again.
+      for (const segment of emptied) if (segment.kept === 0 && segment !== files.last) await this.#disk.unlink(segment.path);
+    } catch (error) {
+      throw toFault(error, `Giving back the room of contributions of ${run}`);
+    }
   }
 
   async close(): Promise<void> {
     for (const { file } of this.#runs.values()) await file?.close();
   }
+}
+
+/** A name that was dropped and put again may lie in two segments; the newer one counts. */
+function place(files: RunFiles, sha256: Sha256, at: Place): void {
+  const before = files.places.get(sha256);
+  if (before !== undefined) before.segment.kept -= 1;
+  files.places.set(sha256, at);
+  at.segment.kept += 1;
 }
 
 const damaged = (path: string, what: string): StorageFault =>

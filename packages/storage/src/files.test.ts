@@ -331,3 +331,40 @@ describe("reading a part of a ledger", () => {
     expect(counts.most).toBe(1);
   });
 });
+
+describe("contributions that are dropped", () => {
+  it("give their room back a segment at a time, once nothing in it is kept and it takes no more", async () => {
+    const disk = new MemoryDisk();
+    const options: FileStorageOptions = { contributionSegmentBytes: 1_000 };
+    let storage = await openFileStorage(disk, "store", options);
+    const names: string[] = [];
+    for (let seed = 0; seed < 5; seed += 1) {
+      const bytes = bytesOf(600, seed);
+      names.push(await sha256(bytes));
+      await storage.contributions.put("a", names[seed] as string, bytes);
+      await storage.ledger.append("a", [exampleRecord(seed)], "durable");
+    }
+    const segments = async (): Promise<number> => (await disk.list("store/contributions/a")).length;
+    expect(await segments()).toBe(3);
+    await storage.contributions.drop("a", names.slice(0, 1));
+    expect(await segments()).toBe(3);
+    await storage.contributions.drop("a", names.slice(1, 2));
+    expect(await segments()).toBe(2);
+    await storage.contributions.drop("a", names.slice(4));
+    expect(await segments()).toBe(2);
+    await storage.close();
+    storage = await openFileStorage(disk, "store", options);
+    expect(storage.recovered).toEqual([]);
+    expect(await Promise.all(names.map(async (name) => (await storage.contributions.get("a", name)) !== null))).toEqual([
+      false,
+      false,
+      true,
+      true,
+      true,
+    ]);
+    await storage.contributions.put("a", names[0] as string, bytesOf(600, 0));
+    await storage.ledger.append("a", [exampleRecord(5)], "durable");
+    expect(await storage.contributions.get("a", names[0] as string)).toEqual(bytesOf(600, 0));
+    await storage.close();
+  });
+});

@@ -167,6 +167,7 @@ class FileStorage implements Storage {
         if (contributions.pendingBytes() > maxPendingBytes) this.#soon();
       },
       get: (run, sha256) => contributions.get(run, sha256),
+      drop: (run, sha256s) => (this.#closed ? Promise.reject(closedFault()) : contributions.drop(run, sha256s)),
     };
   }
 

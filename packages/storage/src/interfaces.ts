@@ -30,6 +30,11 @@ export interface ContributionStore {
   /** Queued; on disk no later than the next durable ledger append that is called after this resolved or was called. */
   put(run: RunId, sha256: Sha256, bytes: Uint8Array): Promise<void>;
   get(run: RunId, sha256: Sha256): Promise<Uint8Array | null>;
+  /**
+   * These are needed no more: their room may be given back, at once, later, or not at all. Not remembered over a restart: whoever dropped
+   * names then drops them again. Unknown names are fine; a name that is put again afterwards is kept like any other.
+   */
+  drop(run: RunId, sha256s: readonly Sha256[]): Promise<void>;
 }
 
 export interface Storage {

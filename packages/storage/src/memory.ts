@@ -48,6 +48,9 @@ export const memoryStorage = (): Storage => {
         contributions.set(`${run}/${sha256}`, bytes.slice());
       },
       get: async (run, sha256) => contributions.get(`${run}/${sha256}`)?.slice() ?? null,
+      drop: async (run, sha256s) => {
+        for (const sha256 of sha256s) contributions.delete(`${run}/${sha256}`);
+      },
     },
     close: async () => {
       closed = true;

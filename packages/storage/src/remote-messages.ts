@@ -30,6 +30,7 @@ export type Call =
   | { readonly op: "blob-delete"; readonly sha256: string }
   | { readonly op: "contribution-put"; readonly run: string; readonly sha256: string; readonly bytes: Uint8Array }
   | { readonly op: "contribution-get"; readonly run: string; readonly sha256: string }
+  | { readonly op: "contribution-drop"; readonly run: string; readonly sha256s: readonly string[] }
   | { readonly op: "close" };
 
 export interface Page {
@@ -50,6 +51,7 @@ export interface Answers {
   "blob-delete": null;
   "contribution-put": null;
   "contribution-get": Uint8Array | null;
+  "contribution-drop": null;
   close: null;
 }
 

@@ -122,6 +122,9 @@ export const remoteStorage = async (port: MessagePortLike): Promise<Storage> => 
         await send({ op: "contribution-put", run, sha256, bytes: own }, own);
       },
       get: (run, sha256) => send({ op: "contribution-get", run, sha256 }),
+      drop: async (run, sha256s) => {
+        await send({ op: "contribution-drop", run, sha256s });
+      },
     },
     close: async () => {
       await send({ op: "close" });

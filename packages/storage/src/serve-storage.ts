@@ -115,6 +115,8 @@ const answerer = (storage: Storage): ((call: Call) => Promise<Answers[Call["op"]
         return contributions.put(call.run, call.sha256, call.bytes).then(() => null);
       case "contribution-get":
         return contributions.get(call.run, call.sha256);
+      case "contribution-drop":
+        return contributions.drop(call.run, call.sha256s).then(() => null);
       case "close":
         return storage.close().then(() => null);
       default:

@@ -29,6 +29,7 @@ export function failingStorage(inner: Storage): FailingStorage {
     contributions: {
       put: (run, name, bytes) => guard("contributions", () => inner.contributions.put(run, name, bytes)),
       get: (run, name) => inner.contributions.get(run, name),
+      drop: (run, names) => guard("contributions", () => inner.contributions.drop(run, names)),
     },
     close: () => inner.close(),
     fail: (what, code = "disk-full") => {
