@@ -1,14 +1,15 @@
 // The folder that holds everything a coordinator keeps: made, checked to be writable; and the secrets in it. The storage in it takes the lock
 // that keeps a second process out. Knows nothing of what the other files mean.
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type Disk, folderFiles, StorageFault } from "@weft/storage";
 import { messageOf, StartError, systemCode } from "./start-error.ts";
 
 export interface DataFolder {
   readonly path: string;
   file(...names: string[]): string;
-  /** Text of a secret file, mode 0600; made from 32 random bytes as hexadecimal digits where it does not exist. */
+  /** Text of a secret file, readable to its owner alone; made from 32 random bytes as hexadecimal digits where it does not exist. */
   secret(name: string): Promise<string>;
   release(): void;
 }
@@ -25,12 +26,12 @@ const PLAIN: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
 };
 
-export async function openDataFolder(path: string): Promise<DataFolder> {
+export async function openDataFolder(path: string, disk: Disk): Promise<DataFolder> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
-    const probe = join(path, `.probe-${process.pid}`);
+    const probe = join(path, ".probe");
     await writeFile(probe, "");
-    await rm(probe);
+    await rm(probe, { force: true });
   } catch (error) {
     const why = PLAIN[systemCode(error) ?? ""] ?? messageOf(error);
     throw new StartError("data-unwritable", `The data folder ${path} cannot be written: ${why}.`, { cause: error });
@@ -38,23 +39,24 @@ export async function openDataFolder(path: string): Promise<DataFolder> {
   if (held.has(path)) throw new StartError("data-unwritable", `The data folder ${path} is in use by another coordinator of this process.`);
   held.add(path);
   const file = (...names: string[]): string => join(path, ...names);
-  return { path, file, secret: (name) => secretIn(file(name)), release: () => void held.delete(path) };
+  const files = folderFiles(disk, path);
+  return { path, file, secret: (name) => secretIn(files, name, file(name)), release: () => void held.delete(path) };
 }
 
-async function secretIn(target: string): Promise<string> {
-  const known = await readFile(target, "utf8").catch((error: unknown) => {
-    if (systemCode(error) === "ENOENT") return null;
+/** Written whole or not at all, and durable before it is used: ledgers are signed with one of them. */
+async function secretIn(files: ReturnType<typeof folderFiles>, name: string, target: string): Promise<string> {
+  const known = await files.read(name).catch((error: unknown) => {
     throw new StartError("bad-key", `The key file ${target} cannot be read: ${messageOf(error)}.`, { cause: error });
   });
   if (known === null) {
     const fresh = randomBytes(32).toString("hex");
-    const handle = await open(target, "wx", 0o600);
-    await handle.writeFile(`${fresh}\n`);
-    await handle.sync();
-    await handle.close();
+    await files.write(name, new TextEncoder().encode(`${fresh}\n`)).catch((error: unknown) => {
+      if (!(error instanceof StorageFault)) throw error;
+      throw new StartError("data-unwritable", `The key file ${target} cannot be written. ${error.message}`, { cause: error });
+    });
     return fresh;
   }
-  const text = known.trim();
+  const text = new TextDecoder().decode(known).trim();
   if (!/^[0-9a-f]{64}$/.test(text))
     throw new StartError("bad-key", `The key file ${target} does not hold 64 hexadecimal digits; restore it from a copy.`);
   return text;

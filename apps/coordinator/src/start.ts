@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { getRequestListener } from "@hono/node-server";
 import { Coordinator, type CoordinatorApi } from "@weft/coordinator";
-import { StorageFault } from "@weft/storage";
+import { type Disk, StorageFault } from "@weft/storage";
 import { openDatabase } from "@weft/storage/accounts";
 import { type Logger, pino } from "pino";
 import { type Accounts, openAccounts } from "./accounts/accounts.ts";
@@ -15,7 +15,7 @@ import { coordinatorKeyOf, signatureChecker } from "./coordinator-key.ts";
 import { type DataFolder, openDataFolder } from "./data-folder.ts";
 import { type DatasetShelf, openShelf } from "./dataset-shelf.ts";
 import { demonstrationRuns } from "./demonstration.ts";
-import { openDiskSpool } from "./disk-spool.ts";
+import { diskSpool } from "./disk-spool.ts";
 import { makeApp, unreadable } from "./http/app.ts";
 import { originPolicy } from "./http/origins.ts";
 import { runsOfBlobs } from "./http/runs-of-blobs.ts";
@@ -23,6 +23,7 @@ import { indexSite } from "./http/static.ts";
 import { listen, makeServer } from "./listen.ts";
 import { type LoopLag, measureLoopLag } from "./loop-lag.ts";
 import { makeMetrics } from "./metrics.ts";
+import { type Parts, realParts } from "./parts.ts";
 import { serveSockets } from "./sockets/server.ts";
 import { messageOf, StartError } from "./start-error.ts";
 import { collectStartup } from "./thread-memory.ts";
@@ -119,6 +120,7 @@ async function openCore(
   shelf: DatasetShelf,
   named: (origin: string) => boolean,
   log: Logger,
+  disk: Disk,
 ): Promise<{ readonly core: Coordinator; readonly key: string }> {
   const key = coordinatorKeyOf(await folder.secret("coordinator.key"));
   const core = await Coordinator.open({
@@ -129,7 +131,7 @@ async function openCore(
     clock: { now: Date.now, monotonicMs: () => performance.now() },
     datasets: shelf,
     code: settings.code,
-    spool: await openDiskSpool(folder.file("spool")),
+    spool: diskSpool(disk, folder.file("spool")),
     origins: named,
     random: () => randomBytes(16).toString("hex"),
     log: (line) => log.info(line),
@@ -140,31 +142,35 @@ async function openCore(
 }
 
 async function createDemonstrations(core: CoordinatorApi, shelf: DatasetShelf, log: Logger): Promise<void> {
-  if (core.runs().length > 0) return;
-  for (const spec of demonstrationRuns(await shelf.list())) {
+  const demonstrations = demonstrationRuns(await shelf.list());
+  const there = new Set(core.runs().map(({ run }) => run));
+  // A start that was interrupted may have made one of them; where there is another run, the person has begun, and needs none.
+  if ([...there].some((run) => !demonstrations.some(({ name }) => name === run))) return;
+  for (const spec of demonstrations) {
+    if (there.has(spec.name)) continue;
     const made = await core.createRun(spec, "coordinator");
     if (!made.ok) log.error({ code: made.code }, `the demonstration run ${spec.name} could not be made: ${made.message}`);
   }
 }
 
 /** Throws a StartError whose message is one sentence for people. Whatever was opened before is closed again. */
-export async function startCoordinator(config: CoordinatorConfig = {}): Promise<StartedCoordinator> {
+export async function startCoordinator(config: CoordinatorConfig = {}, parts: Parts = realParts()): Promise<StartedCoordinator> {
   const settings = settingsOf(config);
   const log = pino({ level: settings.logLevel }, settings.logTo ?? pino.destination({ dest: 2, sync: false }));
   const closers = new Closers();
   try {
-    return await start(settings, log, closers);
+    return await start(settings, parts, log, closers);
   } catch (error) {
     await closers.run(log);
     throw error;
   }
 }
 
-async function start(settings: Settings, log: Logger, closers: Closers): Promise<StartedCoordinator> {
+async function start(settings: Settings, parts: Parts, log: Logger, closers: Closers): Promise<StartedCoordinator> {
   const secure = settings.tls !== null;
   const loopLag = measureLoopLag();
   closers.add(() => loopLag.stop());
-  const folder = await openDataFolder(settings.dataFolder);
+  const folder = await openDataFolder(settings.dataFolder, parts.disk);
   closers.add(() => folder.release());
   let fail: (error: Error) => void = () => undefined;
   const failure = new Promise<Error>((resolve) => {
@@ -194,6 +200,7 @@ async function start(settings: Settings, log: Logger, closers: Closers): Promise
   const pool = await openThreadPool({
     folder: folder.path,
     spool: folder.file("spool"),
+    storageWorker: parts.storageWorker,
     onStorageLost: (error) => {
       broken(error.message, "storage");
       fail(error);
@@ -211,9 +218,9 @@ async function start(settings: Settings, log: Logger, closers: Closers): Promise
   const shelf = await openShelf(folder.path, pool.storage.blobs, () =>
     runInProcess("embedded-worker", { folder: folder.path }, { put: (bytes: Uint8Array) => pool.storage.blobs.put(bytes) }),
   );
-  const opened = await openCore(settings, folder, pool, shelf, origins.originNamed, log);
-  const coordinator = opened.core;
-  core = coordinator;
+  const opened = await openCore(settings, folder, pool, shelf, origins.originNamed, log, parts.disk);
+  core = opened.core;
+  const coordinator = parts.around(core);
   if (settings.demonstrations) await createDemonstrations(coordinator, shelf, log);
 
   const gate = makeGate(accounts, await folder.secret("admin.key"));

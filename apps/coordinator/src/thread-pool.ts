@@ -20,6 +20,8 @@ export interface ThreadPoolOptions {
   readonly folder: string;
   /** Folder of the unfinished uploads. */
   readonly spool: string;
+  /** Entry of the thread beside the disk. */
+  readonly storageWorker: URL;
   /** The storage thread ended without being told to: nothing can be promised any more. */
   readonly onStorageLost: (error: Error) => void;
   readonly log: (line: string) => void;
@@ -90,8 +92,8 @@ function computeThread({ name, makePort, input = {}, idleMs, log }: ComputeThrea
 }
 
 /** Rejects with the storage's own fault where the folder cannot be used. */
-export async function openThreadPool({ folder, spool, onStorageLost, log }: ThreadPoolOptions): Promise<ThreadPool> {
-  const disk = startThread("storage-worker", { folder });
+export async function openThreadPool({ folder, spool, storageWorker, onStorageLost, log }: ThreadPoolOptions): Promise<ThreadPool> {
+  const disk = startThread("storage-worker", { folder }, [], storageWorker);
   let closing = false;
   const lost = (why: string): void => {
     if (!closing) onStorageLost(new Error(`the storage thread ended: ${why}`));

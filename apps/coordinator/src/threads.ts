@@ -9,7 +9,8 @@ import { keepNurserySmall } from "./thread-memory.ts";
 const YOUNG_MB = 3;
 
 /** Where a worker's entry lies beside this module: `workers/NAME.ts` from source, `workers/NAME.js` in the bundle. */
-const entryOf = (name: string): URL => new URL(`./workers/${name}${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
+export const entryOf = (name: string): URL =>
+  new URL(`./workers/${name}${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
 
 export interface Thread {
   readonly worker: Worker;
@@ -50,8 +51,8 @@ function workerOf<T>(entry: URL, input: T, options: WorkerOptions): Worker {
   return new Worker(url, { ...options, workerData: { input, entry: entry.href } satisfies StartData<T>, execArgv: [] });
 }
 
-export function startThread<T>(name: string, input: T, transfer: readonly Transferable[] = []): Thread {
-  const worker = workerOf(entryOf(name), input, {
+export function startThread<T>(name: string, input: T, transfer: readonly Transferable[] = [], entry: URL = entryOf(name)): Thread {
+  const worker = workerOf(entry, input, {
     name: `weft-${name}`,
     transferList: [...transfer],
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },

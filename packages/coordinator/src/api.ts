@@ -15,23 +15,11 @@ import type {
 } from "@weft/protocol";
 import type { Storage } from "@weft/storage";
 import type { Compute, CoordinatorClock, CoordinatorKey, VerifySignature } from "./ports.ts";
+import type { UploadSpool } from "./upload-spool.ts";
 
 /** Data sets that exist here, with their manifests stored as blobs (canonical JSON). */
 export interface DatasetLookup {
   manifest(id: string): Promise<{ readonly manifest: DatasetManifest; readonly blob: BlobRef } | null>;
-}
-
-/**
- * Where the bytes of unfinished uploads lie: memory (memory-spool.ts) or temporary files. Names are made by the core, `[a-z0-9.-]`,
- * at most 200 characters. Calls for one name never overlap. What is left over after a restart may be thrown away.
- */
-export interface UploadSpool {
-  /** Appends a copy of `bytes`. */
-  append(name: string, bytes: Uint8Array): Promise<void>;
-  /** All bytes appended so far, in order. Asked by whoever computes, perhaps in another thread. */
-  read(name: string): Promise<Uint8Array>;
-  /** Forgets the name; unknown names are fine. */
-  drop(name: string): Promise<void>;
 }
 
 export interface CoordinatorLimits {

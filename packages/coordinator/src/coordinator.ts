@@ -94,8 +94,19 @@ export class Coordinator implements CoordinatorApi {
       coordinator.#runs.set(run.run, run);
       coordinator.#taken.add(run.run);
     }
+    await coordinator.#resumeUploads();
     await coordinator.tick();
     return coordinator;
+  }
+
+  /** Nothing of an unfinished upload was promised: where it cannot be taken up, it is sent again. */
+  async #resumeUploads(): Promise<void> {
+    try {
+      const resumed = await this.#desk.resumeUploads();
+      if (resumed > 0) this.#log(`${resumed} unfinished uploads of before can go on where they were.`);
+    } catch (error) {
+      this.#log(`what was left of unfinished uploads cannot be used: ${messageOf(error)}`);
+    }
   }
 
   async createRun(spec: unknown, by: string): Promise<Result<{ readonly run: RunId }>> {

@@ -1,18 +1,39 @@
 // Unfinished uploads in memory: for tests and for coordinators whose runs are small. The cap is held by uploads.ts.
-import type { UploadSpool } from "./api.ts";
+import type { SpooledUploadLeft, UploadSpool } from "./upload-spool.ts";
+
+interface Spooled {
+  readonly about: string;
+  parts: Uint8Array[];
+}
 
 export class MemorySpool implements UploadSpool {
-  readonly #parts = new Map<string, Uint8Array[]>();
+  readonly #spooled = new Map<string, Spooled>();
 
-  append(name: string, bytes: Uint8Array): Promise<void> {
-    const parts = this.#parts.get(name) ?? [];
-    parts.push(bytes.slice());
-    this.#parts.set(name, parts);
+  left(): Promise<readonly SpooledUploadLeft[]> {
+    return Promise.resolve(
+      [...this.#spooled]
+        .map(([name, { about, parts }]) => ({ name, about, sizeBytes: parts.reduce((sum, part) => sum + part.length, 0) }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    );
+  }
+
+  begin(name: string, about: string): Promise<void> {
+    this.#spooled.set(name, { about, parts: [] });
     return Promise.resolve();
   }
 
+  append(name: string, bytes: Uint8Array): Promise<void> {
+    this.#spooled.get(name)?.parts.push(bytes.slice());
+    return Promise.resolve();
+  }
+
+  async cut(name: string, sizeBytes: number): Promise<void> {
+    const spooled = this.#spooled.get(name);
+    if (spooled !== undefined) spooled.parts = [(await this.read(name)).slice(0, sizeBytes)];
+  }
+
   read(name: string): Promise<Uint8Array> {
-    const parts = this.#parts.get(name) ?? [];
+    const parts = this.#spooled.get(name)?.parts ?? [];
     const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
     for (const part of parts) {
@@ -23,12 +44,12 @@ export class MemorySpool implements UploadSpool {
   }
 
   drop(name: string): Promise<void> {
-    this.#parts.delete(name);
+    this.#spooled.delete(name);
     return Promise.resolve();
   }
 
   /** Names that still hold bytes; a test asks whether anything was left behind. */
   names(): readonly string[] {
-    return [...this.#parts.keys()];
+    return [...this.#spooled.keys()];
   }
 }

@@ -7,12 +7,16 @@ import { MemorySpool } from "./memory-spool.ts";
 import { type UploadSink, Uploads } from "./uploads.ts";
 
 const MB = 4 * CHUNK_BYTES;
+const SIGNATURE = "a".repeat(128);
 
-function scene(limits: { spoolBytes?: number; receivingUploads?: number; receivingPerAddress?: number } = {}) {
+function scene(
+  limits: { spoolBytes?: number; receivingUploads?: number; receivingPerAddress?: number } = {},
+  spool = new MemorySpool(),
+  takeIn: UploadSink["takeIn"] = () => Promise.resolve(ok({ ok: true, norm: 1 })),
+) {
   let nowMs = 1_000;
-  const spool = new MemorySpool();
   const sink: UploadSink = {
-    takeIn: () => Promise.resolve(ok({ ok: true, norm: 1 })),
+    takeIn,
     admit: () => Promise.resolve(ok({ kind: "admitted", version: 1 })),
     spoiled: (_header, code, detail) => Promise.resolve(refuse(code, detail)),
   };
@@ -22,7 +26,7 @@ function scene(limits: { spoolBytes?: number; receivingUploads?: number; receivi
     run: "a-run",
     lease: `0.${who}`,
     attempt: 1,
-    volunteer: `volunteer ${who}`,
+    volunteer: who.toString(16).padStart(64, "0"),
     base: "0".repeat(64),
     codec: "f32",
     samples: 1,
@@ -37,7 +41,7 @@ function scene(limits: { spoolBytes?: number; receivingUploads?: number; receivi
     spool,
     header,
     open: (who: number, parts: Partial<ContributionHeader> = {}, address = `address ${who}`) =>
-      uploads.open(header(who, parts), "signature", address),
+      uploads.open(header(who, parts), SIGNATURE, address),
     send: (who: number, index: number) => {
       const { run, lease, attempt, volunteer } = header(who);
       return uploads.chunk(volunteer, { run, lease, attempt, index }, new Uint8Array(CHUNK_BYTES));
@@ -146,7 +150,7 @@ test("a key has no more unfinished uploads than open assignments", async () => {
   const { header, uploads, pass } = scene();
   for (let lease = 0; lease < 5; lease += 1) {
     pass(1);
-    expect(uploads.open(header(lease, { volunteer: "one" }), "signature", "address").ok).toBe(true);
+    expect(uploads.open(header(lease, { volunteer: "1".repeat(64) }), SIGNATURE, "address").ok).toBe(true);
   }
   expect(uploads.sizes.uploads).toBe(MAX_OPEN_ASSIGNMENTS);
 });
@@ -179,4 +183,93 @@ test("a blocked volunteer's upload under way answers that it is blocked", async 
   uploads.end("a-run", "0.1", 1, "blocked");
   expect(await underWay).toMatchObject({ ok: false, code: "blocked" });
   expect(await send(1, 2)).toMatchObject({ ok: false, code: "blocked" });
+});
+
+/** An upload of four chunks of which `sent` came before the coordinator was interrupted, and the same spool in the next one. */
+async function interrupted(sent: number, spoil?: (spool: MemorySpool, name: string) => Promise<void>) {
+  const bytes = Uint8Array.from({ length: MB }, (_, at) => at & 255);
+  const before = scene();
+  before.open(1);
+  const chunkOf = (index: number) => bytes.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES);
+  const { run, lease, attempt, volunteer } = before.header(1);
+  for (let index = 0; index < sent; index += 1) await before.uploads.chunk(volunteer, { run, lease, attempt, index }, chunkOf(index));
+  const name = before.spool.names()[0];
+  if (name !== undefined) await spoil?.(before.spool, name);
+  const whole = (name: string): Promise<boolean> => before.spool.read(name).then((found) => Buffer.from(found).equals(bytes));
+  const after = scene({}, before.spool, async (name) =>
+    ok((await whole(name)) ? { ok: true, norm: 1 } : { ok: false, code: "wrong-hash", detail: "other bytes" }),
+  );
+  const resumed = await after.uploads.resume(() => true);
+  return { ...after, resumed, send: (index: number) => after.uploads.chunk(volunteer, { run, lease, attempt, index }, chunkOf(index)) };
+}
+
+test("an upload that a restart interrupted goes on by chunk, once its sender has opened it again", async () => {
+  const { resumed, open, send, uploads, spool } = await interrupted(2);
+  expect([resumed, uploads.reservedBytes]).toEqual([1, 2 * CHUNK_BYTES]);
+  expect(await send(2)).toMatchObject({ ok: false, code: "unknown-upload" });
+  expect(open(1)).toEqual(ok({ nextChunk: 2 }));
+  expect(await send(2)).toEqual(ok({ kind: "received", nextChunk: 3 }));
+  expect(await send(3)).toEqual(ok({ kind: "admitted", version: 1 }));
+  await uploads.idle();
+  expect([spool.names(), uploads.reservedBytes]).toEqual([[], 0]);
+});
+
+test("of an upload that was whole the last chunk is asked for again: its answer is the verdict", async () => {
+  const { open, send, spool } = await interrupted(3, async (left, name) => left.append(name, new Uint8Array(CHUNK_BYTES)));
+  expect(open(1)).toEqual(ok({ nextChunk: 3 }));
+  expect((await spool.read(spool.names()[0] ?? "")).length).toBe(3 * CHUNK_BYTES);
+  expect(await send(3)).toEqual(ok({ kind: "admitted", version: 1 }));
+});
+
+test("a torn end is cut to whole chunks; bytes that a power cut spoiled are found by the hash and asked for again", async () => {
+  const torn = await interrupted(3, (left, name) => left.cut(name, 2 * CHUNK_BYTES + 17));
+  expect(torn.open(1)).toEqual(ok({ nextChunk: 2 }));
+  const zeroed = await interrupted(3, async (left, name) => {
+    const bytes = await left.read(name);
+    await left.cut(name, 0);
+    await left.append(name, bytes.fill(0, 100, 5_000));
+  });
+  expect(zeroed.open(1)).toEqual(ok({ nextChunk: 3 }));
+  expect(await zeroed.send(3)).toMatchObject({ ok: false, code: "unavailable", message: expect.stringContaining("send it again") });
+  expect(zeroed.open(1)).toEqual(ok({ nextChunk: 0 }));
+  for (let index = 0; index < 3; index += 1) await zeroed.send(index);
+  expect(await zeroed.send(3)).toEqual(ok({ kind: "admitted", version: 1 }));
+});
+
+test("what cannot be used of an earlier process's uploads is forgotten", async () => {
+  for (const spoil of [
+    async (left: MemorySpool, name: string) => left.begin(name, '{"header": 7}'),
+    async (left: MemorySpool, name: string) => left.begin(name, "torn {"),
+    async (left: MemorySpool, name: string) => left.cut(name, CHUNK_BYTES - 1),
+  ]) {
+    const { resumed, open, spool } = await interrupted(2, spoil);
+    expect([resumed, spool.names()]).toEqual([0, []]);
+    expect(open(1)).toEqual(ok({ nextChunk: 0 }));
+  }
+  const unwanted = scene({}, (await interrupted(2)).spool);
+  expect(await unwanted.uploads.resume(() => false)).toBe(0);
+  expect(unwanted.spool.names()).toEqual([]);
+});
+
+test("other bytes for the same lease take the place of what an earlier process left", async () => {
+  const { open, spool, uploads } = await interrupted(2);
+  expect(open(1, { sha256: "f".repeat(64) })).toEqual(ok({ nextChunk: 0 }));
+  await uploads.idle();
+  expect(spool.names()).toEqual([]);
+});
+
+test("a chunk that the spool cannot take is refused, is no fault of its sender, and comes again to the same place", async () => {
+  const { open, send, spool } = scene();
+  open(1);
+  await send(1, 0);
+  const append = spool.append.bind(spool);
+  spool.append = async (name, bytes) => {
+    await append(name, bytes.subarray(0, 1_000));
+    throw Object.assign(new Error("The disk is full"), { code: "disk-full" });
+  };
+  expect(await send(1, 1)).toMatchObject({ ok: false, code: "disk-full" });
+  spool.append = append;
+  expect(open(1)).toEqual(ok({ nextChunk: 1 }));
+  expect(await send(1, 1)).toEqual(ok({ kind: "received", nextChunk: 2 }));
+  expect((await spool.read(spool.names()[0] ?? "")).length).toBe(2 * CHUNK_BYTES);
 });

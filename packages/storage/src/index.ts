@@ -1,4 +1,5 @@
 export { type Disk, DiskError, type DiskErrorKind, type DiskFile, type DiskLock } from "./disk.ts";
+export { toFault } from "./faults.ts";
 export { type FileStorageOptions, openFileStorage, type Schedule } from "./files.ts";
 export { type FolderFiles, folderFiles } from "./folder-files.ts";
 export * from "./interfaces.ts";

@@ -4,6 +4,7 @@ import { type MessagePort, parentPort } from "node:worker_threads";
 import { LocalCompute, type SpooledUpload } from "@weft/coordinator";
 import type { RunSpec } from "@weft/protocol";
 import { remoteStorage } from "@weft/storage";
+import { nodeDisk } from "@weft/storage/node";
 import type { CloseRound } from "@weft/training";
 import { answerCalls } from "../calls.ts";
 import { diskSpool } from "../disk-spool.ts";
@@ -19,7 +20,7 @@ const F32_BYTES = 4;
 await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async ({ storage, spool }) => {
   const compute = new LocalCompute({
     storage: await remoteStorage(portLike(storage)),
-    spool: diskSpool(spool),
+    spool: diskSpool(nodeDisk(), spool),
     evaluate: () => Promise.reject(new Error("evaluation has a thread of its own")),
     archive: archiveOf,
     hash: (bytes) => createHash("sha256").update(bytes).digest("hex"),

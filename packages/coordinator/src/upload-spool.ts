@@ -1,0 +1,28 @@
+// Where the bytes of unfinished uploads lie: memory (memory-spool.ts) or temporary files. Knows nothing of what the bytes mean.
+
+/** What an earlier process left of an upload. */
+export interface SpooledUploadLeft {
+  readonly name: string;
+  /** What `begin` was given. */
+  readonly about: string;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Names are made by the core, `[a-z0-9.-]`, at most 200 characters. Calls for one name never overlap. Nothing here is promised to anybody, so
+ * nothing is synced: what a power cut spoils is found by the hash that the sender signed. Errors are StorageFaults.
+ */
+export interface UploadSpool {
+  /** What an earlier process left, in the order of names; asked once, before anything else. */
+  left(): Promise<readonly SpooledUploadLeft[]>;
+  /** Before the first bytes of a name: a line that `left` gives back. */
+  begin(name: string, about: string): Promise<void>;
+  /** Appends a copy of `bytes`; on an error a part of them may be there. */
+  append(name: string, bytes: Uint8Array): Promise<void>;
+  /** Cuts off what lies behind the first `sizeBytes`. */
+  cut(name: string, sizeBytes: number): Promise<void>;
+  /** All bytes appended so far, in order. Asked by whoever computes, perhaps in another thread. */
+  read(name: string): Promise<Uint8Array>;
+  /** Forgets the name; unknown names are fine. */
+  drop(name: string): Promise<void>;
+}
