@@ -57,6 +57,9 @@ const GOOD: Record<string, string> = {
   "evaluation.samples": "360",
   checkpoints: '{ "everyVersions": 60 }',
   "checkpoints.everyVersions": "60",
+  retention: '{ "contributions": { "versions": 100 } }, or leave it out',
+  "retention.contributions": '"all", "none" or { "versions": 100 }',
+  "retention.contributions.versions": "100",
 };
 
 export interface SpecProblem {

@@ -79,7 +79,7 @@ export const OptimizerSpec = z.discriminatedUnion("kind", [
 ]);
 export type OptimizerSpec = z.infer<typeof OptimizerSpec>;
 
-/** Factor on the learning rate as a function of the version alone. */
+/** Factor on the learning rate as a function of the step alone: how many rounds lie behind the weights. */
 export const ScheduleSpec = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("constant"), warmupVersions: int(0, 10_000_000) }),
   z.strictObject({ kind: z.literal("cosine"), warmupVersions: int(0, 10_000_000), finalFraction: real(0, 1) }),
@@ -94,6 +94,18 @@ export const SamplerSpec = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("random-window") }),
 ]);
 export type SamplerSpec = z.infer<typeof SamplerSpec>;
+
+/** How long the coordinator keeps the bytes of admitted contributions. What may be missing follows from this alone. */
+export const RetentionSpec = z.strictObject({
+  contributions: z.union([
+    z.literal("all"),
+    /** Gone as soon as the version that counts them is on disk. */
+    z.literal("none"),
+    /** Those of the newest so many versions. */
+    z.strictObject({ versions: int(1, 10_000_000) }),
+  ]),
+});
+export type RetentionSpec = z.infer<typeof RetentionSpec>;
 
 export const CodecName = z.enum(["f32", "f16", "int8"]);
 export type CodecName = z.infer<typeof CodecName>;
@@ -110,7 +122,7 @@ export const RunSpec = z.strictObject({
   model: ModelSpec,
   training: z.strictObject({
     mode: z.literal("gradient"),
-    /** The run is finished at this version. */
+    /** The run is finished when so many rounds lie behind its weights: at this version, unless it was rolled back in between. */
     versions: int(1, 10_000_000),
     /** The batch of one version, whoever computes it. */
     samplesPerVersion: int(1, MAX_LEASE_SAMPLES),
@@ -137,5 +149,16 @@ export const RunSpec = z.strictObject({
     samples: int(1, 1_000_000),
   }),
   checkpoints: z.strictObject({ everyVersions: int(1, 1_000_000) }),
+  /** Absent: DEFAULT_RETENTION. */
+  retention: z.optional(RetentionSpec),
 });
 export type RunSpec = z.infer<typeof RunSpec>;
+
+export const DEFAULT_RETENTION: RetentionSpec = { contributions: { versions: 100 } };
+
+/** Of how many of the newest versions the contributions are kept; Infinity: of all. */
+export function keptVersions({ retention = DEFAULT_RETENTION }: Pick<RunSpec, "retention">): number {
+  const { contributions } = retention;
+  if (contributions === "all") return Number.POSITIVE_INFINITY;
+  return contributions === "none" ? 0 : contributions.versions;
+}
