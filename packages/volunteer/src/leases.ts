@@ -192,7 +192,7 @@ export function onTested(turn: Turn, { selfTest, device }: Extract<Input, { kind
       milestones.selfTestMs === undefined && startedAtMs !== null ? { ...milestones, selfTestMs: turn.now - startedAtMs } : milestones,
   });
   if (!selfTest.passed) {
-    end(turn, { kind: "unfit", detail: selfTest.detail }, "stop");
+    end(turn, { kind: "unfit", reason: "wrong-values", detail: selfTest.detail }, "stop");
     return;
   }
   patch(turn, { fitness: { kind: "fit" } });
@@ -209,9 +209,9 @@ export function onDeviceLost(turn: Turn, { key, detail }: Extract<Input, { kind:
   const deviceFaults = turn.state.deviceFaults + 1;
   patch(turn, { deviceFaults });
   if (deviceFaults >= MAX_DEVICE_FAULTS) {
-    end(turn, { kind: "unfit", detail: detail.slice(0, 300) }, "stop");
+    end(turn, { kind: "unfit", reason: "lost", detail: detail.slice(0, 300) }, "stop");
     return;
   }
   for (const job of turn.state.jobs) if (needsDevice(job)) dropJob(turn, job.key, true);
-  patch(turn, { fitness: { kind: "recovering", atMs: turn.now + 500 * 2 ** deviceFaults } });
+  patch(turn, { fitness: { kind: "recovering", lost: detail.slice(0, 300), atMs: turn.now + 500 * 2 ** deviceFaults } });
 }

@@ -2,10 +2,18 @@
 import type { DeviceInfo, ErrorCode } from "@weft/protocol";
 import type { SelfTest } from "./ports.ts";
 
+/**
+ * Why a device is not used. `wrong-values`: its self-test failed. `lost`: it could not be had, or was lost time and again.
+ * `failed`: what should run it could not be loaded or broke.
+ */
+export type UnfitReason = "wrong-values" | "lost" | "failed";
+
 export type VolunteerStatus =
   | { readonly state: "idle" }
   | { readonly state: "starting"; readonly step: "self-test" | "connecting" | "first-lease" | "fetching" }
   | { readonly state: "working" }
+  /** The device was lost, and what it had in hand was given back. It is tried again at `retryAtMs`; null: just now. */
+  | { readonly state: "recovering"; readonly detail: string; readonly retryAtMs: number | null }
   /** Connected, no lease to be had: the coordinator's own reason. */
   | { readonly state: "waiting"; readonly reason: string }
   | { readonly state: "offline"; readonly retryAtMs: number; readonly leaseKeptUntilMs: number | null }
@@ -21,8 +29,7 @@ export type VolunteerStatus =
   | { readonly state: "stopped" }
   /** The coordinator refused for good: the code says what helps. */
   | { readonly state: "refused"; readonly code: ErrorCode; readonly message: string }
-  /** The device computed wrong values, or could not compute at all; it is not used. */
-  | { readonly state: "unfit"; readonly detail: string }
+  | { readonly state: "unfit"; readonly reason: UnfitReason; readonly detail: string }
   /** Another tab of this browser is already this volunteer. */
   | { readonly state: "elsewhere" };
 

@@ -13,7 +13,7 @@ export type Mode =
   | { readonly kind: "finishing" }
   | { readonly kind: "stopped" }
   | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string }
-  | { readonly kind: "unfit"; readonly detail: string };
+  | { readonly kind: "unfit"; readonly reason: "wrong-values" | "lost"; readonly detail: string };
 
 /** The connection. `epoch` numbers the attempts: an answer that belongs to an earlier one is ignored. */
 export type Link =
@@ -25,10 +25,11 @@ export type Link =
 
 export type Fitness =
   | { readonly kind: "untested" }
-  | { readonly kind: "testing" }
+  /** `lost`: for the first time, or how it was lost before. */
+  | { readonly kind: "testing"; readonly lost: string | null }
   | { readonly kind: "fit" }
   /** The device was lost; it is tried again then. */
-  | { readonly kind: "recovering"; readonly atMs: number };
+  | { readonly kind: "recovering"; readonly lost: string; readonly atMs: number };
 
 /** Whether a lease is asked for. `again`: a work notice came while the answer was on its way. */
 export type Asking =

@@ -14,7 +14,7 @@ export function statusOf(state: VolunteerState): VolunteerStatus {
     case "refused":
       return { state: "refused", code: mode.code, message: mode.message };
     case "unfit":
-      return { state: "unfit", detail: mode.detail };
+      return { state: "unfit", reason: mode.reason, detail: mode.detail };
     case "finishing":
       return { state: "finishing" };
     case "running":
@@ -32,7 +32,9 @@ function pausedStatus({ holds }: VolunteerState): VolunteerStatus {
 
 function runningStatus(state: VolunteerState): VolunteerStatus {
   const { link, jobs, asking, fitness } = state;
-  if (fitness.kind !== "fit" && !(fitness.kind === "recovering" && jobs.length > 0)) return { state: "starting", step: "self-test" };
+  if (fitness.kind === "recovering") return { state: "recovering", detail: fitness.lost, retryAtMs: fitness.atMs };
+  if (fitness.kind === "testing" && fitness.lost !== null) return { state: "recovering", detail: fitness.lost, retryAtMs: null };
+  if (fitness.kind !== "fit") return { state: "starting", step: "self-test" };
   if (link.kind !== "ready") {
     if (!state.everConnected && state.failedAttempts === 0) return { state: "starting", step: "connecting" };
     const retryAtMs = link.kind === "backoff" ? link.untilMs : link.kind === "opening" ? link.giveUpAtMs : 0;

@@ -154,7 +154,7 @@ function advance(turn: Turn): void {
     return;
   }
   if (!held(turn.state) && (fitness.kind === "untested" || (fitness.kind === "recovering" && turn.now >= fitness.atMs))) {
-    patch(turn, { fitness: { kind: "testing" } });
+    patch(turn, { fitness: { kind: "testing", lost: fitness.kind === "recovering" ? fitness.lost : null } });
     emit(turn, { kind: "test-device", anew: fitness.kind === "recovering" });
   }
   advanceLink(turn);

@@ -306,7 +306,7 @@ describe("volunteer", () => {
     const w = world({ prepare: (engine) => (engine.passes = false) });
     w.volunteer.start();
     await w.until(() => state(w) === "unfit");
-    expect(w.volunteer.snapshot().status).toEqual({ state: "unfit", detail: "All gradients are zero." });
+    expect(w.volunteer.snapshot().status).toEqual({ state: "unfit", reason: "wrong-values", detail: "All gradients are zero." });
     expect(w.coordinator.connections).toBe(0);
     expect(w.engines[0]?.disposed).toBe(true);
   });
@@ -317,6 +317,11 @@ describe("volunteer", () => {
     w.volunteer.start();
     await w.until(() => w.volunteer.snapshot().steps === 1);
     (w.engines[0] as { failing: string | null }).failing = "device lost";
+    await w.until(() => state(w) === "recovering");
+    expect(w.volunteer.snapshot()).toMatchObject({
+      lease: null,
+      status: { state: "recovering", detail: "device lost", retryAtMs: expect.any(Number) },
+    });
     await w.until(() => w.coordinator.admitted.length === 1);
     expect(w.coordinator.said("release")).toEqual([{ run: "tiny", lease: "0.0", attempt: 1 }]);
     expect(w.engines.map(({ disposed }) => disposed)).toEqual([true, false]);
@@ -331,6 +336,7 @@ describe("volunteer", () => {
     w.coordinator.leases = [w.lease("0.0"), w.lease("0.1"), w.lease("0.2"), w.lease("0.3")];
     w.volunteer.start();
     await w.until(() => state(w) === "unfit");
+    expect(w.volunteer.snapshot().status).toEqual({ state: "unfit", reason: "lost", detail: "device lost" });
     expect(w.engines.length).toBe(3);
     expect(w.coordinator.said("leave")).toEqual([{ reason: "stop" }]);
   });

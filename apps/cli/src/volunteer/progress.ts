@@ -12,6 +12,8 @@ export function statusText(status: VolunteerStatus, nowMs: number): string {
       return `waiting: ${status.reason}`;
     case "offline":
       return `no connection, next attempt in ${Math.max(0, Math.ceil((status.retryAtMs - nowMs) / 1000))} s`;
+    case "recovering":
+      return status.retryAtMs === null ? "the device was lost; trying it again" : `the device was lost: ${status.detail}`;
     case "refused":
       return `refused (${status.code}): ${status.message}`;
     case "unfit":

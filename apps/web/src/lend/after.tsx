@@ -2,7 +2,7 @@
 import { ERROR_CODES, type ErrorCode, type RunDetail } from "@weft/protocol";
 import { useNow } from "../live/use-now.ts";
 import { clock, count, duration, loss } from "../words/figures.ts";
-import type { VolunteerSnapshot } from "../worker/client.ts";
+import type { UnfitReason, VolunteerSnapshot } from "../worker/client.ts";
 import { lender } from "./lender.ts";
 
 const HOUR_MS = 3_600_000;
@@ -144,7 +144,36 @@ export function Refused({ code, message, again }: { code: ErrorCode; message: st
   );
 }
 
-export function Unfit({ detail, device, again }: { detail: string; device: string | null; again: (fallback: boolean) => void }) {
+const UNFIT: Record<UnfitReason, { readonly title: string; readonly lead: string; readonly way: readonly [name: string, text: string] }> = {
+  "wrong-values": {
+    title: "This device did not pass the self-test.",
+    lead: "Before the first lease, each device computes a gradient whose values are known. Here they did not agree, so nothing of it enters the model:",
+    way: ["A newer driver", "or browser often mends it: then try again."],
+  },
+  lost: {
+    title: "This device does not answer any more.",
+    lead: "Three times in a row the browser took it away, or could not get it, before a lease was done. What it had in hand was given back:",
+    way: ["Other tabs and games", "that use the card may have taken its memory: close them, then try again."],
+  },
+  failed: {
+    title: "What should compute here could not run.",
+    lead: "The part of this page that computes stopped. What was accepted before stays counted:",
+    way: ["Reload the page", "to fetch it anew."],
+  },
+};
+
+export function Unfit({
+  reason,
+  detail,
+  device,
+  again,
+}: {
+  reason: UnfitReason;
+  detail: string;
+  device: string | null;
+  again: (fallback: boolean) => void;
+}) {
+  const { title, lead, way } = UNFIT[reason];
   return (
     <div>
       <p className="run-head">
@@ -152,17 +181,14 @@ export function Unfit({ detail, device, again }: { detail: string; device: strin
         {device !== null && <span className="small quiet">{device}</span>}
       </p>
       <h1 id="head" className="middling">
-        This device did not pass the self-test.
+        {title}
       </h1>
-      <p className="lead">
-        Before the first lease, each device computes a gradient whose values are known. Here they did not agree, so nothing of it enters the
-        model:
-      </p>
+      <p className="lead">{lead}</p>
       <p className="notice">{detail}</p>
       <ul className="ways">
         <li>
-          <b>A newer driver</b>
-          <span>or browser often mends it: then try again.</span>
+          <b>{way[0]}</b>
+          <span>{way[1]}</span>
         </li>
         <li>
           <b>The processor</b>

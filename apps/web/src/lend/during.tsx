@@ -78,7 +78,7 @@ function EffortSlider({ effort }: { effort: number }) {
   );
 }
 
-export type AtWork = Extract<VolunteerStatus, { state: "working" | "waiting" | "offline" | "finishing" }>;
+export type AtWork = Extract<VolunteerStatus, { state: "working" | "waiting" | "offline" | "finishing" | "recovering" }>;
 
 function Head({ status, snapshot }: { status: AtWork; snapshot: VolunteerSnapshot }) {
   const nowMs = useNow();
@@ -87,6 +87,7 @@ function Head({ status, snapshot }: { status: AtWork; snapshot: VolunteerSnapsho
     waiting: { shape: "wait", word: "Waiting for work" },
     offline: { shape: "wait", word: "Waiting for the line" },
     finishing: { shape: "live", word: "Finishing this lease" },
+    recovering: { shape: "wait", word: "Waiting for the device" },
   } as const satisfies Record<AtWork["state"], { shape: string; word: string }>;
   const { shape, word } = shown[status.state];
   return (
@@ -96,6 +97,18 @@ function Head({ status, snapshot }: { status: AtWork; snapshot: VolunteerSnapsho
           <span>
             <b>The line is down.</b> Trying again in {duration(Math.max(0, Math.ceil((status.retryAtMs - nowMs) / 1000) * 1000))}.{" "}
             {status.leaseKeptUntilMs !== null && `Your lease is kept until ${clock(status.leaseKeptUntilMs)}; leave the tab open.`}
+          </span>
+        </output>
+      )}
+      {status.state === "recovering" && (
+        <output className="notice">
+          <span>
+            <b>{snapshot.device?.backend === "webgpu" ? "The graphics card" : "The device"} does not answer any more.</b> What it had in
+            hand was given back, so nothing is lost.{" "}
+            {status.retryAtMs === null
+              ? "It is tried again now."
+              : `It is tried again in ${duration(Math.max(0, Math.ceil((status.retryAtMs - nowMs) / 1000) * 1000))}.`}{" "}
+            <span className="small quiet">{status.detail}</span>
           </span>
         </output>
       )}

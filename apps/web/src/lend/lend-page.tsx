@@ -22,6 +22,7 @@ const threadOf = (status: VolunteerStatus, lending: Lending): ThreadState => {
     case "idle":
       return lending.pressedAtMs !== null ? "threading" : lending.capabilities?.kind === "no-gpu" ? "none" : "loose";
     case "starting":
+    case "recovering":
       return "threading";
     case "working":
     case "waiting":
@@ -68,6 +69,7 @@ function Panel({ status, lending, run, detail, press }: PanelProps) {
     case "waiting":
     case "offline":
     case "finishing":
+    case "recovering":
       return snapshot === null ? null : <During status={status} snapshot={snapshot} detail={detail} />;
     case "paused":
       return <Paused sinceMs={status.sinceMs} untilMs={status.untilMs} detail={detail} />;
@@ -76,7 +78,7 @@ function Panel({ status, lending, run, detail, press }: PanelProps) {
     case "refused":
       return <Refused code={status.code} message={status.message} again={again} />;
     case "unfit":
-      return <Unfit detail={status.detail} device={snapshot?.device?.description ?? null} again={press} />;
+      return <Unfit reason={status.reason} detail={status.detail} device={snapshot?.device?.description ?? null} again={press} />;
     case "elsewhere":
       return <Elsewhere again={again} />;
     default:
@@ -92,6 +94,7 @@ const announcement = (status: VolunteerStatus, pressed: boolean): string => {
     working: "Weaving",
     waiting: "Waiting for work",
     offline: "The line is down",
+    recovering: "The device does not answer",
     paused: "Paused",
     finishing: "Finishing this lease",
     stopped: "Stopped",

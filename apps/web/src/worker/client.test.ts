@@ -99,7 +99,7 @@ describe("the client", () => {
     w.hear({ kind: "snapshot", snapshot: { ...IDLE_SNAPSHOT, status: { state: "working" } } });
     expect(w.client.snapshot().status).toEqual({ state: "working" });
     w.fail("out of memory");
-    expect(w.client.snapshot().status).toEqual({ state: "unfit", detail: "The worker failed: out of memory" });
+    expect(w.client.snapshot().status).toEqual({ state: "unfit", reason: "failed", detail: "The worker failed: out of memory" });
     w.client.start({ run: "digits", fallback: true });
     w.hear({ kind: "snapshot", snapshot: { ...IDLE_SNAPSHOT, status: { state: "working" } } });
     expect(w.client.snapshot().status).toEqual({ state: "working" });

@@ -5,7 +5,7 @@ import type { VolunteerSnapshot } from "@weft/volunteer";
 import { browserEnvironment, type Environment } from "./environment.ts";
 import type { FromWorker, HoldReason, StartOptions, ToWorker } from "./messages.ts";
 
-export type { VolunteerSnapshot, VolunteerStatus } from "@weft/volunteer";
+export type { UnfitReason, VolunteerSnapshot, VolunteerStatus } from "@weft/volunteer";
 export { type Capabilities, detectCapabilities, type NoGpuReason } from "./capabilities.ts";
 export type { StartOptions } from "./messages.ts";
 
@@ -119,7 +119,7 @@ export function createVolunteerClient(options: VolunteerClientOptions = {}): Vol
       show({
         ...current,
         lease: null,
-        status: { state: "unfit", detail: `The worker failed: ${event.message || "it could not be loaded"}` },
+        status: { state: "unfit", reason: "failed", detail: `The worker failed: ${event.message || "it could not be loaded"}` },
       });
     };
     worker = made;
