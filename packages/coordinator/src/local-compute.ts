@@ -13,7 +13,7 @@ import {
   type Sha256,
 } from "@weft/protocol";
 import type { Storage } from "@weft/storage";
-import { codecNamed, f32FromBytes, f32ToBytes, norm } from "@weft/tensors";
+import { codecNamed, decode, f32FromBytes, f32ToBytes, norm } from "@weft/tensors";
 import type { CloseRound } from "@weft/training";
 import type { CheckpointInput, ClosedRound, Compute, Inspection, SpooledUpload } from "./ports.ts";
 import { closeFromBlobs } from "./round-blobs.ts";
@@ -90,7 +90,7 @@ export function inspectBytes(
   if (bytes.length < codec.leastBytes(parameters) || bytes.length > codec.mostBytes(parameters))
     return { ok: false, code: "wrong-length", detail: `${bytes.length} bytes came, which no ${codecName} of ${parameters} values has` };
   if (hash(bytes) !== expected) return { ok: false, code: "wrong-hash", detail: "the bytes do not have the hash that was signed" };
-  const decoded = codec.decode(bytes, parameters);
+  const decoded = decode(codec, bytes, parameters);
   if (!decoded.ok) return { ok: false, code: decoded.fault, detail: decoded.detail };
   const size = Math.fround(norm(decoded.update));
   if (size > MAX_UPDATE_NORM)

@@ -87,6 +87,20 @@ export const ScheduleSpec = z.discriminatedUnion("kind", [
 ]);
 export type ScheduleSpec = z.infer<typeof ScheduleSpec>;
 
+/** How a version's contributions become one update. All but `mean` bound what a few volunteers that lie can do. */
+export const RuleSpec = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("mean") }),
+  /** No contribution counts with more than the round's median length. */
+  z.strictObject({ kind: z.literal("clipped-mean") }),
+  /** Of each parameter's values this part is left out at either end. */
+  z.strictObject({ kind: z.literal("trimmed-mean"), trim: real(0, 0.49) }),
+  z.strictObject({ kind: z.literal("median") }),
+  z.strictObject({ kind: z.literal("centered-clip") }),
+  /** The part of a round's contributions that may be wrong: as many are left out. */
+  z.strictObject({ kind: z.literal("krum"), faulty: real(0, 0.49) }),
+]);
+export type RuleSpec = z.infer<typeof RuleSpec>;
+
 export const SamplerSpec = z.discriminatedUnion("kind", [
   /** A seeded permutation; each training sample exactly once an epoch. */
   z.strictObject({ kind: z.literal("epoch") }),
@@ -107,7 +121,7 @@ export const RetentionSpec = z.strictObject({
 });
 export type RetentionSpec = z.infer<typeof RetentionSpec>;
 
-export const CodecName = z.enum(["f32", "f16", "int8"]);
+export const CodecName = z.enum(["f32", "f16", "int8", "int4", "ternary"]);
 export type CodecName = z.infer<typeof CodecName>;
 
 export const RunSpec = z.strictObject({
@@ -128,7 +142,7 @@ export const RunSpec = z.strictObject({
     samplesPerVersion: int(1, MAX_LEASE_SAMPLES),
     /** Samples that a device computes at once; a lease is a whole number of such micro-batches where the batch allows it. */
     microBatch: int(1, 65_536),
-    rule: z.strictObject({ kind: z.literal("mean") }),
+    rule: RuleSpec,
     optimizer: OptimizerSpec,
     schedule: ScheduleSpec,
     /** Norm to which the aggregate is clipped; absent: not clipped. */

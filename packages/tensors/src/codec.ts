@@ -1,14 +1,27 @@
-// How an update is encoded: the interface that every codec implements. One file a codec beside this one; `codecs` in codecs.ts lists them.
+// How an update is encoded: the interface that every codec implements. One file a codec under codecs/; `codecs` in codecs.ts lists them.
 
 export type CodecFault = "wrong-length" | "not-finite" | "bad-payload";
-export type Decoded =
-  | { readonly ok: true; readonly update: Float32Array }
-  | { readonly ok: false; readonly fault: CodecFault; readonly detail: string };
+export interface CodecRefusal {
+  readonly ok: false;
+  readonly fault: CodecFault;
+  readonly detail: string;
+}
+export type Decoded = { readonly ok: true; readonly update: Float32Array } | CodecRefusal;
+export type Encoded = { readonly ok: true; readonly bytes: Uint8Array } | CodecRefusal;
 
 /** Names the random numbers of one encoding: the run's seed and the lease, so that both sides can draw them again. */
 export interface CodecStream {
   readonly seed: number;
   readonly lease: number;
+}
+
+/** Values that are decoded at once; every block but the last is whole. */
+export const DECODE_BLOCK = 4096;
+
+/** Decodes from the first value to the last, a block at a time, so that many updates can be folded without a dense copy of any. */
+export interface BlockReader {
+  /** Fills `into`, which must be as long as the next block; null, or why the bytes are none of this codec's. */
+  next(into: Float32Array): CodecRefusal | null;
 }
 
 export interface Codec {
@@ -19,10 +32,19 @@ export interface Codec {
   leastBytes(size: number): number;
   mostBytes(size: number): number;
   /** Fails (not-finite) on NaN, infinity or, for scaled codecs, a block beyond f16. */
-  encode(
-    update: Float32Array,
-    stream: CodecStream,
-  ): { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly fault: CodecFault; readonly detail: string };
-  /** `bytes` may be an unaligned view. Refuses a wrong length before any arithmetic. */
-  decode(bytes: Uint8Array, size: number): Decoded;
+  encode(update: Float32Array, stream: CodecStream): Encoded;
+  /** `bytes` may be an unaligned view, and is not changed. Refuses a wrong length before any arithmetic. */
+  open(bytes: Uint8Array, size: number): { readonly ok: true; readonly reader: BlockReader } | CodecRefusal;
+}
+
+/** The whole update at once. */
+export function decode(codec: Codec, bytes: Uint8Array, size: number): Decoded {
+  const opened = codec.open(bytes, size);
+  if (!opened.ok) return opened;
+  const update = new Float32Array(size);
+  for (let from = 0; from < size; from += DECODE_BLOCK) {
+    const refused = opened.reader.next(update.subarray(from, from + DECODE_BLOCK));
+    if (refused !== null) return refused;
+  }
+  return { ok: true, update };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Codec } from "./codec.ts";
+import { type Codec, decode } from "./codec.ts";
 import { codecNamed } from "./codecs.ts";
 import { ErrorFeedback } from "./error-feedback.ts";
 import { randomStream } from "./random.ts";
@@ -16,7 +16,7 @@ const proposal = (feedback: ErrorFeedback, update: Float32Array, lease: number) 
   return proposed;
 };
 const said = (name: string, bytes: Uint8Array): Float32Array => {
-  const decoded = codec(name).decode(bytes, SIZE);
+  const decoded = decode(codec(name), bytes, SIZE);
   if (!decoded.ok) throw new Error(decoded.detail);
   return decoded.update;
 };

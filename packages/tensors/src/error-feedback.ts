@@ -1,8 +1,7 @@
 // Error feedback: what a biased codec could not say in one update is kept and added to the next. A residual belongs to one run, one layout
 // and one volunteer that stays; a contribution that is refused or expires leaves it as it was, and a resend sends the same bytes.
 // e <- beta * e + x; send C(e); e <- e - decode(C(e)) [Seide et al. 2014; Karimireddy et al. 1901.09847; beta below 1: SparseLoCo 2508.15706].
-import type { Codec, CodecStream } from "./codec.ts";
-import { type CodecRefusal, fault } from "./codecs/faults.ts";
+import { type Codec, type CodecRefusal, type CodecStream, decode } from "./codec.ts";
 
 export interface Proposal {
   readonly ok: true;
@@ -38,8 +37,8 @@ export class ErrorFeedback {
       wanted[at] = Math.fround(this.#beta * (this.#residual[at] as number)) + (update[at] as number);
     const encoded = this.#codec.encode(wanted, stream);
     if (!encoded.ok) return encoded;
-    const said = this.#codec.decode(encoded.bytes, wanted.length);
-    if (!said.ok) return fault(said.fault, `what ${this.#codec.name} encoded it does not decode: ${said.detail}`);
+    const said = decode(this.#codec, encoded.bytes, wanted.length);
+    if (!said.ok) throw new Error(`${this.#codec.name} does not decode what it encoded: ${said.detail}`);
     for (let at = 0; at < wanted.length; at++) wanted[at] = (wanted[at] as number) - (said.update[at] as number);
     let open = true;
     return {

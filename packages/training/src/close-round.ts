@@ -59,9 +59,8 @@ export function openRound(base: RoundBase): OpenRound {
       if (weight > 0) {
         const codec = codecNamed(contribution.codec);
         if (codec === undefined) return refuse("damaged", `contribution ${contributionWeights.length} has an unknown codec`);
-        const decoded = codec.decode(contribution.bytes, size);
-        if (!decoded.ok) return refuse("damaged", `contribution ${contributionWeights.length}: ${decoded.detail}`);
-        aggregation.add(decoded.update, weight);
+        const refused = aggregation.add({ codec, bytes: contribution.bytes }, weight);
+        if (refused !== null) return refuse("damaged", `contribution ${contributionWeights.length}: ${refused.detail}`);
       }
       if (contribution.lossMean !== undefined) {
         lossSum += contribution.samples * contribution.lossMean;
@@ -73,7 +72,9 @@ export function openRound(base: RoundBase): OpenRound {
     close: () => {
       const optimizer = outerOptimizer(training.optimizer, size, base.optimizer);
       if (!optimizer.ok) return optimizer;
-      const aggregate = aggregation.finish();
+      const folded = aggregation.finish();
+      if (!folded.ok) return refuse("damaged", `a contribution does not decode: ${folded.detail}`);
+      const { aggregate } = folded;
       if (aggregate === null) return refuse("bad-command", "a round without any weight cannot close");
       if (!allFinite(aggregate)) return refuse("not-finite", "the aggregate of the round is not finite");
       const before = training.clipNorm === undefined ? norm(aggregate) : clipNorm(aggregate, training.clipNorm);

@@ -1,5 +1,5 @@
 import { CHUNK_BYTES, f32FromHex } from "@weft/protocol";
-import { codecNamed } from "@weft/tensors";
+import { f32FromBytes } from "@weft/tensors";
 import { describe, expect, it } from "vitest";
 import { sha, world } from "../test/fixture.ts";
 
@@ -22,8 +22,8 @@ describe("volunteer", () => {
     });
     expect(f32FromHex(header?.lossMean ?? "")).toBe(2);
     const bytes = Buffer.concat(w.coordinator.uploads.get("0.0")?.chunks ?? []);
-    const decoded = codecNamed("f32")?.decode(bytes, 6);
-    expect(decoded?.ok && [...decoded.update]).toEqual([1, 2, 3, 4, 5, 6]);
+    const decoded = f32FromBytes(bytes);
+    expect([...decoded]).toEqual([1, 2, 3, 4, 5, 6]);
     const [opened] = w.coordinator.said("contribution") as { signature: string }[];
     expect(opened?.signature).toBe(sha(new TextEncoder().encode("weft-contribution-1")).repeat(2));
     await w.until(() => state(w) === "waiting");

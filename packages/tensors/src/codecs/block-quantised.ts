@@ -2,11 +2,11 @@
 // Layout: ceil(size / 256) scales as f16 little-endian, then the packed levels. Per block m = max|x| rounded up to f16 and
 // q = clamp(floor(x/m*L + u), -L, L) with u uniform in [0, 1) from the lease's stream; decoded q*m/L. Every step of the encoder is
 // rounded to f32, so that a GPU which rounds correctly packs the same bytes. Knows not how levels become bytes.
-import type { Codec } from "../codec.ts";
+import { type Codec, type CodecRefusal, DECODE_BLOCK } from "../codec.ts";
 import { f16RoundedUp, f16ToNumber } from "../f16.ts";
 import { randomStream } from "../random.ts";
 import { allFinite } from "../reduce.ts";
-import { type CodecRefusal, fault, wrongLength } from "./faults.ts";
+import { fault, readScale, wrongLength } from "./faults.ts";
 
 export const QUANTISED_BLOCK = 256;
 const INFINITE = 0x7c00;
@@ -19,8 +19,10 @@ export interface LevelPacking {
   readonly bitsPerLevel: number;
   packedBytes(size: number): number;
   pack(levels: Int8Array, into: Uint8Array): void;
-  /** Fills `levels`, or says what no encoder writes. */
-  unpack(packed: Uint8Array, levels: Int8Array): CodecRefusal | null;
+  /** Fills `levels` with those from level `from` on (a whole number of blocks), or says what no encoder writes. */
+  unpack(packed: Uint8Array, from: number, levels: Int8Array): CodecRefusal | null;
+  /** What no encoder writes after the last of `size` levels. */
+  checkEnd(packed: Uint8Array, size: number): CodecRefusal | null;
 }
 
 const blocksOf = (size: number): number => Math.ceil(size / QUANTISED_BLOCK);
@@ -71,28 +73,41 @@ export function blockQuantised(packing: LevelPacking): Codec {
       packing.pack(levels, bytes.subarray(2 * blocks));
       return { ok: true, bytes };
     },
-    decode: (bytes, size) => {
+    open: (bytes, size) => {
       const wanted = encodedBytes(size);
       if (bytes.length !== wanted) return wrongLength(name, bytes.length, wanted, size);
-      const blocks = blocksOf(size);
-      const levels = new Int8Array(size);
-      const refused = packing.unpack(bytes.subarray(2 * blocks), levels);
-      if (refused !== null) return refused;
-      const update = new Float32Array(size);
-      for (let block = 0; block < blocks; block++) {
-        const bits = (bytes[2 * block] as number) | ((bytes[2 * block + 1] as number) << 8);
-        if ((bits & INFINITE) === INFINITE) return fault("not-finite", `the scale of block ${block} is NaN or infinite`);
-        if ((bits & 0x8000) !== 0) return fault("bad-payload", `the scale of block ${block} is negative`);
-        const scale = f16ToNumber(bits);
-        const to = Math.min(size, (block + 1) * QUANTISED_BLOCK);
-        for (let at = block * QUANTISED_BLOCK; at < to; at++) {
-          const level = levels[at] as number;
-          if (bits === 0 && level !== 0) return fault("bad-payload", `value ${at} is not 0 in a block of zeros`);
-          // q*m is exact, so the one rounding is the division's: the same bits in f32 arithmetic.
-          update[at] = (level * scale) / top;
-        }
-      }
-      return { ok: true, update };
+      const packed = bytes.subarray(2 * blocksOf(size));
+      const trailing = packing.checkEnd(packed, size);
+      if (trailing !== null) return trailing;
+      const levels = new Int8Array(Math.min(size, DECODE_BLOCK));
+      let from = 0;
+      return {
+        ok: true,
+        reader: {
+          next: (into) => {
+            const some = levels.subarray(0, into.length);
+            const refused = packing.unpack(packed, from, some) ?? scaled(bytes, from, some, into, top);
+            from += into.length;
+            return refused;
+          },
+        },
+      };
     },
   };
+}
+
+function scaled(bytes: Uint8Array, from: number, levels: Int8Array, into: Float32Array, top: number): CodecRefusal | null {
+  for (let start = 0; start < into.length; start += QUANTISED_BLOCK) {
+    const block = (from + start) / QUANTISED_BLOCK;
+    const scale = readScale(bytes, 2 * block, block);
+    if (typeof scale !== "number") return scale;
+    const end = Math.min(into.length, start + QUANTISED_BLOCK);
+    for (let at = start; at < end; at++) {
+      const level = levels[at] as number;
+      if (scale === 0 && level !== 0) return fault("bad-payload", `value ${from + at} is not 0 in a block of zeros`);
+      // q*m is exact, so the one rounding is the division's: the same bits in f32 arithmetic.
+      into[at] = (level * scale) / top;
+    }
+  }
+  return null;
 }

@@ -1,7 +1,7 @@
 // A codec whose bytes are entropy-coded where that saves a tenth: one byte says which form follows (0: as the codec writes them, 1: coded).
 // Whatever is coded is first brought back to the codec's own bytes, whose length is known, so all of its checks stand.
-import type { Codec } from "../codec.ts";
-import { type CodecRefusal, fault } from "./faults.ts";
+import type { Codec, Encoded } from "../codec.ts";
+import { fault } from "./faults.ts";
 
 const WORTH = 0.9;
 const PLAIN = 0;
@@ -11,7 +11,7 @@ export interface EntropyForm {
   /** Of the codec's own bytes for `size` values. */
   code(bytes: Uint8Array, size: number): Uint8Array;
   /** Exactly as many bytes as the codec has for `size` values. */
-  decode(coded: Uint8Array, size: number): { readonly ok: true; readonly bytes: Uint8Array } | CodecRefusal;
+  decode(coded: Uint8Array, size: number): Encoded;
 }
 
 export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
@@ -33,14 +33,14 @@ export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
       bytes.set(chosen, 1);
       return { ok: true, bytes };
     },
-    decode: (bytes, size) => {
+    open: (bytes, size) => {
       if (bytes.length < 1 || bytes.length > mostBytes(size))
         return fault("wrong-length", `${name} of ${size} values takes 1 to ${mostBytes(size)} bytes, not ${bytes.length}`);
       const rest = bytes.subarray(1);
-      if (bytes[0] === PLAIN) return codec.decode(rest, size);
+      if (bytes[0] === PLAIN) return codec.open(rest, size);
       if (bytes[0] !== CODED) return fault("bad-payload", `${name} has no form ${bytes[0]}`);
       const plain = form.decode(rest, size);
-      return plain.ok ? codec.decode(plain.bytes, size) : plain;
+      return plain.ok ? codec.open(plain.bytes, size) : plain;
     },
   };
 }

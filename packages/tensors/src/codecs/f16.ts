@@ -25,15 +25,24 @@ export const f16: Codec = {
     }
     return { ok: true, bytes };
   },
-  decode: (bytes, size) => {
+  open: (bytes, size) => {
     if (bytes.length !== 2 * size) return wrongLength("f16", bytes.length, 2 * size, size);
-    const update = new Float32Array(size);
     const known = values();
-    for (let at = 0; at < size; at++) {
-      const bits = (bytes[2 * at] as number) | ((bytes[2 * at + 1] as number) << 8);
-      if ((bits & 0x7c00) === 0x7c00) return fault("not-finite", `value ${at} is NaN or infinite`);
-      update[at] = known[bits] as number;
-    }
-    return { ok: true, update };
+    let from = 0;
+    return {
+      ok: true,
+      reader: {
+        next: (into) => {
+          for (let index = 0; index < into.length; index++) {
+            const at = from + index;
+            const bits = (bytes[2 * at] as number) | ((bytes[2 * at + 1] as number) << 8);
+            if ((bits & 0x7c00) === 0x7c00) return fault("not-finite", `value ${at} is NaN or infinite`);
+            into[index] = known[bits] as number;
+          }
+          from += into.length;
+          return null;
+        },
+      },
+    };
   },
 };

@@ -12,9 +12,18 @@ export const f32: Codec = {
   leastBytes: (size) => 4 * size,
   mostBytes: (size) => 4 * size,
   encode: (update) => (allFinite(update) ? { ok: true, bytes: f32ToBytes(update) } : NOT_FINITE),
-  decode: (bytes, size) => {
+  open: (bytes, size) => {
     if (bytes.length !== 4 * size) return wrongLength("f32", bytes.length, 4 * size, size);
-    const update = f32FromBytes(bytes);
-    return allFinite(update) ? { ok: true, update } : NOT_FINITE;
+    let at = 0;
+    return {
+      ok: true,
+      reader: {
+        next: (into) => {
+          into.set(f32FromBytes(bytes.subarray(at, at + 4 * into.length)));
+          at += 4 * into.length;
+          return allFinite(into) ? null : NOT_FINITE;
+        },
+      },
+    };
   },
 };

@@ -17,15 +17,18 @@ export const int4 = blockQuantised({
       into[at >> 1] = (at & 1) === 0 ? half : (into[at >> 1] as number) | (half << 4);
     }
   },
-  unpack: (packed, levels) => {
-    for (let at = 0; at < levels.length; at++) {
+  unpack: (packed, from, levels) => {
+    for (let index = 0; index < levels.length; index++) {
+      const at = from + index;
       const byte = packed[at >> 1] as number;
       const level = signed((at & 1) === 0 ? byte & 15 : byte >> 4);
       if (level === -8) return fault("bad-payload", `value ${at} has level -8; levels are -7 to 7`);
-      levels[at] = level;
+      levels[index] = level;
     }
-    if ((levels.length & 1) === 1 && (packed[packed.length - 1] as number) >> 4 !== 0)
-      return fault("bad-payload", "the half byte after the last value is not 0");
     return null;
   },
+  checkEnd: (packed, size) =>
+    (size & 1) === 1 && (packed[packed.length - 1] as number) >> 4 !== 0
+      ? fault("bad-payload", "the half byte after the last value is not 0")
+      : null,
 });

@@ -8,9 +8,10 @@ export const int8 = blockQuantised({
   bitsPerLevel: 8,
   packedBytes: (size) => size,
   pack: (levels, into) => into.set(new Uint8Array(levels.buffer, levels.byteOffset, levels.length)),
-  unpack: (packed, levels) => {
-    levels.set(packed);
+  unpack: (packed, from, levels) => {
+    levels.set(packed.subarray(from, from + levels.length));
     const below = levels.indexOf(-128);
-    return below < 0 ? null : fault("bad-payload", `value ${below} has level -128; levels are -127 to 127`);
+    return below < 0 ? null : fault("bad-payload", `value ${from + below} has level -128; levels are -127 to 127`);
   },
+  checkEnd: () => null,
 });

@@ -3,9 +3,9 @@
 // error feedback (see error-feedback.ts, beta = 1), so only a volunteer that stays for many leases may use it
 // [Seide et al. 2014; Karimireddy et al. 1901.09847].
 import type { Codec } from "../codec.ts";
-import { f16Nearest, f16ToNumber } from "../f16.ts";
+import { f16Nearest } from "../f16.ts";
 import { allFinite, magnitudeSum } from "../reduce.ts";
-import { fault, wrongLength } from "./faults.ts";
+import { fault, readScale, wrongLength } from "./faults.ts";
 
 const BLOCK = 256;
 const INFINITE = 0x7c00;
@@ -34,23 +34,32 @@ export const sign: Codec = {
       if ((update[at] as number) < 0) bytes[2 * blocks + (at >> 3)] = (bytes[2 * blocks + (at >> 3)] as number) | (1 << (at & 7));
     return { ok: true, bytes };
   },
-  decode: (bytes, size) => {
+  open: (bytes, size) => {
     const wanted = encodedBytes(size);
     if (bytes.length !== wanted) return wrongLength("sign", bytes.length, wanted, size);
-    const blocks = blocksOf(size);
-    const spare = 8 * Math.ceil(size / 8) - size;
-    if (spare > 0 && (bytes[bytes.length - 1] as number) >> (8 - spare) !== 0)
+    const signs = bytes.subarray(2 * blocksOf(size));
+    const spare = 8 * signs.length - size;
+    if (spare > 0 && (signs[signs.length - 1] as number) >> (8 - spare) !== 0)
       return fault("bad-payload", "the bits after the last value are not 0");
-    const update = new Float32Array(size);
-    for (let block = 0; block < blocks; block++) {
-      const bits = (bytes[2 * block] as number) | ((bytes[2 * block + 1] as number) << 8);
-      if ((bits & INFINITE) === INFINITE) return fault("not-finite", `the scale of block ${block} is NaN or infinite`);
-      if ((bits & 0x8000) !== 0) return fault("bad-payload", `the scale of block ${block} is negative`);
-      const scale = f16ToNumber(bits);
-      const to = Math.min(size, (block + 1) * BLOCK);
-      for (let at = block * BLOCK; at < to; at++)
-        update[at] = (((bytes[2 * blocks + (at >> 3)] as number) >> (at & 7)) & 1) === 1 ? -scale : scale;
-    }
-    return { ok: true, update };
+    let from = 0;
+    return {
+      ok: true,
+      reader: {
+        next: (into) => {
+          for (let start = 0; start < into.length; start += BLOCK) {
+            const block = (from + start) / BLOCK;
+            const scale = readScale(bytes, 2 * block, block);
+            if (typeof scale !== "number") return scale;
+            const end = Math.min(into.length, start + BLOCK);
+            for (let index = start; index < end; index++) {
+              const at = from + index;
+              into[index] = (((signs[at >> 3] as number) >> (at & 7)) & 1) === 1 ? -scale : scale;
+            }
+          }
+          from += into.length;
+          return null;
+        },
+      },
+    };
   },
 };

@@ -32,18 +32,22 @@ const plain = blockQuantised({
       into[byte] = digits;
     }
   },
-  unpack: (packed, levels) => {
-    for (let byte = 0; byte < packed.length; byte++) {
+  unpack: (packed, from, levels) => {
+    let byte = Math.floor(from / TRITS);
+    let trit = from - byte * TRITS;
+    for (let at = 0; at < levels.length; byte++, trit = 0) {
       const digits = packed[byte] as number;
       if (digits >= BYTES) return fault("bad-payload", `byte ${byte} of the levels is ${digits}; five digits to base 3 are at most 242`);
-      for (let trit = 0; trit < TRITS; trit++) {
-        const at = byte * TRITS + trit;
-        const level = LEVELS[digits * TRITS + trit] as number;
-        if (at < levels.length) levels[at] = level;
-        else if (level !== 0) return fault("bad-payload", "the digits after the last value are not 0");
-      }
+      for (; trit < TRITS && at < levels.length; trit++, at++) levels[at] = LEVELS[digits * TRITS + trit] as number;
     }
     return null;
+  },
+  checkEnd: (packed, size) => {
+    const last = packed[packed.length - 1] ?? 0;
+    const used = size - (packed.length - 1) * TRITS;
+    return last < BYTES && Math.floor(last / (POWERS[used] ?? BYTES)) !== 0
+      ? fault("bad-payload", "the digits after the last value are not 0")
+      : null;
   },
 });
 

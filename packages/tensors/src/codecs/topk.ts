@@ -4,11 +4,11 @@
 // then bits of 0 up to a whole byte. A last, shorter block of n values has ceil(n / 64) chosen ones. 0.22 bits a parameter; the entropy coder
 // (topk-form.ts) makes it about 0.16. Biased: it needs error feedback (see error-feedback.ts, beta = 0.95), so only a volunteer that stays for
 // many leases may use it [SparseLoCo 2508.15706].
-import type { Codec } from "../codec.ts";
+import type { Codec, CodecRefusal } from "../codec.ts";
 import { f16RoundedUp, f16ToNumber } from "../f16.ts";
 import { allFinite } from "../reduce.ts";
 import { entropyCoded } from "./entropy-coded.ts";
-import { fault, wrongLength } from "./faults.ts";
+import { fault, readScale, wrongLength } from "./faults.ts";
 import { topkForm } from "./topk-form.ts";
 import { blockBytes, chosenOf, INDEX_BITS, readWord, TOPK_BLOCK, topkBytes, WORD_BITS, writeWord } from "./topk-words.ts";
 
@@ -70,35 +70,43 @@ const plain: Codec = {
     }
     return { ok: true, bytes };
   },
-  decode: (bytes, size) => {
+  open: (bytes, size) => {
     const wanted = topkBytes(size);
     if (bytes.length !== wanted) return wrongLength("topk", bytes.length, wanted, size);
-    const update = new Float32Array(size);
-    for (let from = 0, start = 0; from < size; from += TOPK_BLOCK) {
-      const length = Math.min(TOPK_BLOCK, size - from);
-      const block = bytes.subarray(start, start + blockBytes(length));
-      start += block.length;
-      const bits = (block[0] as number) | ((block[1] as number) << 8);
-      if ((bits & INFINITE) === INFINITE) return fault("not-finite", `the scale of block ${from / TOPK_BLOCK} is NaN or infinite`);
-      if ((bits & 0x8000) !== 0) return fault("bad-payload", `the scale of block ${from / TOPK_BLOCK} is negative`);
-      const scale = f16ToNumber(bits);
-      const chosen = chosenOf(length);
-      const spare = 8 * (block.length - 2) - chosen * WORD_BITS;
-      if (spare > 0 && (block[block.length - 1] as number) >> (8 - spare) !== 0)
-        return fault("bad-payload", `the bits after the last value of block ${from / TOPK_BLOCK} are not 0`);
-      let before = -1;
-      for (let index = 0; index < chosen; index++) {
-        const word = readWord(block, index);
-        const place = word & (TOPK_BLOCK - 1);
-        if (place <= before || place >= length)
-          return fault("bad-payload", `index ${place} follows ${before} in block ${from / TOPK_BLOCK} of ${length} values`);
-        before = place;
-        const magnitude = (word >> INDEX_BITS) & 1 ? scale : scale / 3;
-        update[from + place] = word >> (INDEX_BITS + 1) ? -magnitude : magnitude;
-      }
-    }
-    return { ok: true, update };
+    let block = 0;
+    return {
+      ok: true,
+      reader: {
+        next: (into) => {
+          const at = block * blockBytes(TOPK_BLOCK);
+          const refused = decodeBlock(bytes.subarray(at, at + blockBytes(into.length)), block, into);
+          block += 1;
+          return refused;
+        },
+      },
+    };
   },
 };
+
+function decodeBlock(bytes: Uint8Array, block: number, into: Float32Array): CodecRefusal | null {
+  const scale = readScale(bytes, 0, block);
+  if (typeof scale !== "number") return scale;
+  const chosen = chosenOf(into.length);
+  const spare = 8 * (bytes.length - 2) - chosen * WORD_BITS;
+  if (spare > 0 && (bytes[bytes.length - 1] as number) >> (8 - spare) !== 0)
+    return fault("bad-payload", `the bits after the last value of block ${block} are not 0`);
+  into.fill(0);
+  let before = -1;
+  for (let index = 0; index < chosen; index++) {
+    const word = readWord(bytes, index);
+    const place = word & (TOPK_BLOCK - 1);
+    if (place <= before || place >= into.length)
+      return fault("bad-payload", `index ${place} follows ${before} in block ${block} of ${into.length} values`);
+    before = place;
+    const magnitude = (word >> INDEX_BITS) & 1 ? scale : scale / 3;
+    into[place] = word >> (INDEX_BITS + 1) ? -magnitude : magnitude;
+  }
+  return null;
+}
 
 export const topk = entropyCoded(plain, topkForm);

@@ -1,13 +1,9 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { aggregateBy, encodedF32 } from "../../test/aggregate.ts";
 import { mean } from "./mean.ts";
 
-const aggregate = (updates: readonly (readonly [readonly number[], number])[]): number[] | null => {
-  const fold = mean.start(updates[0]?.[0].length ?? 0);
-  for (const [update, weight] of updates) fold.add(Float32Array.from(update), weight);
-  const result = fold.finish();
-  return result === null ? null : [...result];
-};
+const aggregate = (updates: readonly (readonly [readonly number[], number])[]): number[] | null => aggregateBy(mean, updates);
 
 it("weighs each update by what it is given", () => {
   expect(
@@ -18,14 +14,7 @@ it("weighs each update by what it is given", () => {
   ).toEqual([4, 4]);
 });
 
-it("leaves out an update of weight 0, and has no aggregate without any weight", () => {
-  expect(
-    aggregate([
-      [[1], 2],
-      [[100], 0],
-    ]),
-  ).toEqual([1]);
-  expect(aggregate([[[1], 0]])).toBeNull();
+it("has no aggregate without any update", () => {
   expect(aggregate([])).toBeNull();
 });
 
@@ -43,8 +32,9 @@ it("is the exactly rounded mean for whole weights, whatever the order", () => {
   );
 });
 
-it("refuses an update of another size and a weight that is none", () => {
+it("refuses bytes of another size, and a weight that is none", () => {
   const fold = mean.start(2);
-  expect(() => fold.add(new Float32Array(3), 1)).toThrow(RangeError);
-  for (const weight of [-1, Number.NaN, Number.POSITIVE_INFINITY]) expect(() => fold.add(new Float32Array(2), weight)).toThrow(RangeError);
+  expect(fold.add(encodedF32([1, 2, 3]), 1)).toMatchObject({ ok: false, fault: "wrong-length" });
+  for (const weight of [0, -1, Number.NaN, Number.POSITIVE_INFINITY])
+    expect(() => fold.add(encodedF32([1, 2]), weight)).toThrow(RangeError);
 });
