@@ -1,8 +1,11 @@
 // Power is lost, or the process killed, before every single operation of a scripted history. Whatever was acknowledged must be there after.
 // And the suite proves its own sharpness: a disk that forgets one kind of sync is found out, each kind by a test of its own.
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { forgetfulDisk, type SyncCall } from "./test/forgetful-disk.ts";
 import { countOperations, EXPLORATIONS, firstLoss } from "./test/power-cuts.ts";
+
+// Hundreds of histories each: seconds on a machine that has other work too.
+vi.setConfig({ testTimeout: 120_000 });
 
 describe("after power is lost at any operation", () => {
   it.each(EXPLORATIONS)("nothing acknowledged is missing, order is kept, and work goes on (%s)", async (exploration) => {
