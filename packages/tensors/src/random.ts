@@ -67,17 +67,22 @@ export interface RandomStream {
   normal(): number;
 }
 
+/** The key of a stream's blocks, for whoever computes them elsewhere: on a GPU. */
+export function streamKey(seed: number, stream: number, use: RandomUse = "general"): readonly [number, number] {
+  if (!Number.isInteger(seed) || seed < 0 || seed >= WORD) throw new RangeError(`a seed is a u32, not ${seed}`);
+  if (!Number.isSafeInteger(stream) || stream < 0) throw new RangeError(`a stream is a whole number below 2^53, not ${stream}`);
+  const words = new Uint32Array(2);
+  threefry2x32(seed, RANDOM_USES[use], stream >>> 0, Math.floor(stream / WORD), words);
+  return [words[0] as number, words[1] as number];
+}
+
 /**
  * Stream `stream` (whole, 0 to 2^53 - 1: a lease, an epoch, a parameter's index) of `seed` (u32). Seed, use and stream are
  * hashed into the 64-bit key of the blocks, so that large stream numbers cost nothing later.
  */
 export function randomStream(seed: number, stream: number, use: RandomUse = "general"): RandomStream {
-  if (!Number.isInteger(seed) || seed < 0 || seed >= WORD) throw new RangeError(`a seed is a u32, not ${seed}`);
-  if (!Number.isSafeInteger(stream) || stream < 0) throw new RangeError(`a stream is a whole number below 2^53, not ${stream}`);
+  const [key0, key1] = streamKey(seed, stream, use);
   const words = new Uint32Array(2);
-  threefry2x32(seed, RANDOM_USES[use], stream >>> 0, Math.floor(stream / WORD), words);
-  const key0 = words[0] as number;
-  const key1 = words[1] as number;
   let counter = 0;
   let held = false;
   const block = (at: number, out: Uint32Array, place = 0): void => threefry2x32(key0, key1, at >>> 0, Math.floor(at / WORD), out, place);

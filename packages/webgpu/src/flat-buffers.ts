@@ -1,36 +1,59 @@
-// Between flat f32 vectors and tensors on the device: one buffer a parameter on the way in, one staging buffer and one awaited map on
+// Between flat f32 vectors and tensors on the device: one buffer and one write on the way in, one staging buffer and one awaited map on
 // the way out. Knows no model.
 
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import type { ParameterLayout } from "@weft/tensors";
-import { flush, type Source } from "./tape.ts";
+import { type Source, sourceOf, storageBuffer, tensorOn } from "./buffer-tensors.ts";
+import { flush } from "./tape.ts";
 
-/** Parameters that live in buffers of ours, so that new weights are written in place and nothing is allocated by a step. */
+/** Where a binding may begin: 256 bytes, in values. */
+const ALIGNMENT = 64;
+
+/** Parameters that live side by side in one buffer of ours: new weights are one write in place, nothing is allocated by a step, and an
+ *  optimiser passes over all of them at once. */
 export class DeviceParameters {
   readonly tensors: readonly tf.Tensor[];
-  readonly #buffers: readonly GPUBuffer[];
-  readonly #device: GPUDevice;
+  /** The whole buffer, gaps included, which hold zeros. */
+  readonly flat: tf.Tensor1D;
+  /** First value of each parameter in it. */
+  readonly offsets: readonly number[];
+  readonly #buffer: GPUBuffer;
+  readonly #backend: WebGPUBackend;
   readonly #layout: ParameterLayout;
+  readonly #aligned: Float32Array<ArrayBuffer>;
 
   constructor(backend: WebGPUBackend, layout: ParameterLayout) {
-    this.#device = backend.device;
+    this.#backend = backend;
     this.#layout = layout;
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    this.#buffers = layout.parameters.map(({ name, size }) => this.#device.createBuffer({ label: name, size: 4 * size, usage }));
+    let size = 0;
+    this.offsets = layout.parameters.map((parameter) => {
+      const offset = size;
+      size += Math.ceil(parameter.size / ALIGNMENT) * ALIGNMENT;
+      return offset;
+    });
+    this.#aligned = new Float32Array(size);
+    this.#buffer = storageBuffer(backend.device, 4 * size, "parameters");
+    this.flat = tf.keep(tensorOn(backend, this.#buffer, [size], "float32")) as tf.Tensor1D;
     this.tensors = layout.parameters.map(({ shape }, index) =>
-      tf.keep(tf.tensor({ buffer: this.#buffers[index] as GPUBuffer, zeroCopy: true }, [...shape], "float32")),
+      tf.keep(tensorOn(backend, this.#buffer, shape, "float32", 4 * (this.offsets[index] as number))),
     );
   }
 
-  write(flat: Float32Array<ArrayBuffer>): void {
+  write(values: Float32Array): void {
     for (const [index, { offset, size }] of this.#layout.parameters.entries())
-      this.#device.queue.writeBuffer(this.#buffers[index] as GPUBuffer, 0, flat, offset, size);
+      this.#aligned.set(values.subarray(offset, offset + size), this.offsets[index]);
+    this.#backend.device.queue.writeBuffer(this.#buffer, 0, this.#aligned);
+  }
+
+  /** As results of a step: what `FlatReadBack` reads. */
+  get sources(): readonly Source[] {
+    return this.tensors.map((tensor) => sourceOf(this.#backend, tensor));
   }
 
   dispose(): void {
-    tf.dispose([...this.tensors]);
-    for (const buffer of this.#buffers) buffer.destroy();
+    tf.dispose([...this.tensors, this.flat]);
+    this.#buffer.destroy();
   }
 }
 
@@ -45,18 +68,14 @@ export class DeviceInputs<Name extends string> {
     shapes: Readonly<Record<Name, { readonly shape: readonly number[]; readonly dtype: "float32" | "int32" }>>,
   ) {
     this.#device = backend.device;
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const names = Object.keys(shapes) as Name[];
     this.#buffers = new Map(
-      names.map((name) => [
-        name,
-        this.#device.createBuffer({ label: name, size: 4 * tf.util.sizeFromShape([...shapes[name].shape]), usage }),
-      ]),
+      names.map((name) => [name, storageBuffer(this.#device, 4 * tf.util.sizeFromShape([...shapes[name].shape]), name)]),
     );
     this.tensors = Object.fromEntries(
       names.map((name) => {
         const buffer = this.#buffers.get(name) as GPUBuffer;
-        return [name, tf.keep(tf.tensor({ buffer, zeroCopy: true }, [...shapes[name].shape], shapes[name].dtype))];
+        return [name, tf.keep(tensorOn(backend, buffer, shapes[name].shape, shapes[name].dtype))];
       }),
     ) as Record<Name, tf.Tensor>;
   }
@@ -87,8 +106,7 @@ export class FlatReadBack {
 
   /** The tensors' values in order. Rejects when the device is lost meanwhile. */
   async read(tensors: readonly tf.Tensor[]): Promise<Float32Array<ArrayBuffer>> {
-    const sources = tensors.map((tensor) => ({ buffer: this.#bufferOf(tensor), sizeBytes: 4 * tensor.size }));
-    return this.readSources(sources);
+    return this.readSources(tensors.map((tensor) => sourceOf(this.#backend, tensor)));
   }
 
   /** The values of buffers in order. */
@@ -98,8 +116,8 @@ export class FlatReadBack {
     flush(this.#backend);
     const encoder = this.#backend.device.createCommandEncoder();
     let offset = 0;
-    for (const { buffer, sizeBytes } of sources) {
-      encoder.copyBufferToBuffer(buffer, 0, staging, offset, sizeBytes);
+    for (const { buffer, offsetBytes, sizeBytes } of sources) {
+      encoder.copyBufferToBuffer(buffer, offsetBytes, staging, offset, sizeBytes);
       offset += sizeBytes;
     }
     this.#backend.queue.submit([encoder.finish()]);
@@ -112,13 +130,6 @@ export class FlatReadBack {
   dispose(): void {
     this.#staging?.destroy();
     this.#staging = null;
-  }
-
-  /** The buffer of a tensor's values; a small tensor that was computed on the CPU is uploaded first. */
-  #bufferOf(tensor: tf.Tensor): GPUBuffer {
-    const data = this.#backend.tensorMap.get(tensor.dataId);
-    if (data.resource === undefined || data.resource === null) this.#backend.uploadToGPU(tensor.dataId);
-    return data.resource as GPUBuffer;
   }
 
   #stagingOf(sizeBytes: number): GPUBuffer {

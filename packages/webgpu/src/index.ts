@@ -1,10 +1,12 @@
 // WebGPU under TensorFlow.js: a device of our own, its registration, flat uploads and read-backs.
+export { DeviceOptimizer, type DeviceOptimizerOptions } from "./device-optimizer.ts";
 export { DeviceInputs, DeviceParameters, FlatReadBack } from "./flat-buffers.ts";
 export { adapterKey, forgetfulMemory, type KernelMemory } from "./kernel-memory.ts";
 export { installKernels, OPTIONAL_KERNELS, restoreKernel, strikeKernel } from "./kernels/install.ts";
 export { installMatmul } from "./kernels/matmul.ts";
 export { choicesOf } from "./kernels/matmul-choices.ts";
 export { type Struck, tuneMatmul } from "./kernels/matmul-tuner.ts";
+export type { OptimizerKind } from "./kernels/optimizers.ts";
 export { type OpenDeviceOptions, type OpenDeviceResult, type OpenedDevice, openDevice } from "./open-device.ts";
 export { compileAhead, registerWebGpuBackend, unregisterWebGpuBackend, WEBGPU } from "./register-backend.ts";
 export { Tape } from "./tape.ts";

@@ -2,6 +2,7 @@
 
 import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
+import { bindParts } from "./buffer-tensors.ts";
 import type { OpenedDevice } from "./open-device.ts";
 import { withoutPooling } from "./tape.ts";
 
@@ -13,6 +14,7 @@ const PRIORITY = 3;
 export async function registerWebGpuBackend({ device, info }: OpenedDevice): Promise<WebGPUBackend> {
   if (tf.findBackendFactory(WEBGPU) !== null) tf.removeBackend(WEBGPU);
   const backend = new WebGPUBackend(device, info);
+  bindParts(backend);
   tf.registerBackend(WEBGPU, () => backend, PRIORITY);
   if (!(await tf.setBackend(WEBGPU))) throw new Error("TensorFlow.js did not take the WebGPU backend");
   return backend;

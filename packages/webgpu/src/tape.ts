@@ -3,6 +3,7 @@
 // what changes); whatever TensorFlow.js computes on the CPU meanwhile is frozen. Knows no model.
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
+import { type Source, sourceOf } from "./buffer-tensors.ts";
 
 type BufferManager = WebGPUBackend["bufferManager"];
 
@@ -19,12 +20,6 @@ interface Copy {
   readonly sizeBytes: number;
 }
 type Command = Dispatch | Copy;
-
-/** A result: the first bytes of a buffer. */
-export interface Source {
-  readonly buffer: GPUBuffer;
-  readonly sizeBytes: number;
-}
 
 /** A GPU cannot be interrupted: longer command buffers are felt by whoever sits in front of it. */
 const MAX_DISPATCHES_PER_SUBMIT = 16;
@@ -53,11 +48,7 @@ export class Tape {
     try {
       const outputs = pool.during(() => {
         const tensors = run();
-        for (const { dataId } of tensors) backend.uploadToGPU(dataId);
-        const sources = tensors.map((tensor) => ({
-          buffer: backend.tensorMap.get(tensor.dataId).resource as GPUBuffer,
-          sizeBytes: 4 * tensor.size,
-        }));
+        const sources = tensors.map((tensor) => sourceOf(backend, tensor));
         tf.dispose([...tensors]);
         return sources;
       });

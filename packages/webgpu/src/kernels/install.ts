@@ -12,6 +12,7 @@ import { linear, linearGradient } from "./linear.ts";
 import { lstm, lstmGradient } from "./lstm.ts";
 import { installMatmul, MATMUL, removeMatmul } from "./matmul.ts";
 import type { Activation } from "./matmul-epilogue.ts";
+import { dropout, type Key } from "./random.ts";
 
 type Inputs = Record<string, tf.TensorInfo>;
 type Attributes = Readonly<Record<string, unknown>>;
@@ -41,6 +42,14 @@ const FUSED: Readonly<Record<string, Run>> = {
       hasBias: hasBias as boolean,
       inputIsData: inputIsData as boolean,
     }),
+  WeftDropout: (backend, inputs, { key, rate }) => {
+    const { x, step } = take(inputs, "x", "step");
+    return dropout(backend, x, key as Key, step, rate as number);
+  },
+  WeftDropoutGradient: (backend, inputs, { key, rate }) => {
+    const { dy, step } = take(inputs, "dy", "step");
+    return dropout(backend, dy, key as Key, step, rate as number);
+  },
   WeftGelu: (backend, inputs, { kind }) => gelu(backend, take(inputs, "x").x, kind as GeluKind),
   WeftGeluGradient: (backend, inputs, { kind }) => {
     const { dy, x } = take(inputs, "dy", "x");
