@@ -7,22 +7,13 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
 import { build } from "esbuild";
+import { npmStaysOutside } from "../../scripts/lib/npm-stays-outside.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const WORKERS = ["storage-worker", "compute-worker", "evaluation-worker", "embedded-worker"];
 const COMPRESSED = new Set([".html", ".js", ".mjs", ".css", ".json", ".svg", ".wasm", ".txt", ".webmanifest"]);
 /** Below it the headers weigh more than what is saved. */
 const WORTH_BYTES = 1024;
-
-/** Everything but our own packages and relative paths is left to Node. */
-const npmStaysOutside = {
-  name: "npm-stays-outside",
-  setup({ onResolve }) {
-    onResolve({ filter: /^[^./]/ }, ({ path, kind }) =>
-      kind === "entry-point" || path.startsWith("@weft/") ? undefined : { path, external: true },
-    );
-  },
-};
 
 async function bundle() {
   const outdir = join(HERE, "dist");
