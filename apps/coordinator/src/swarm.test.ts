@@ -21,7 +21,6 @@ test("a synthetic swarm with drop-outs ends at its duration, with the totals of 
       dropOuts: 0.2,
       latencyMs: 5,
       run: "digits",
-      wasmFolder: null,
     });
     expect(report.durationMs).toBeGreaterThanOrEqual(4_000);
     expect(report.connections).toBeGreaterThanOrEqual(5);

@@ -3,9 +3,10 @@ import { parseArgs } from "node:util";
 import { type Bench, meets } from "./bench.ts";
 import { pathBench } from "./benches/path.ts";
 import { swarmBench } from "./benches/swarm.ts";
+import { wasmBench } from "./benches/wasm.ts";
 import { reportOf, tableOf, writeReport } from "./report.ts";
 
-const BENCHES: readonly Bench[] = [pathBench, swarmBench];
+const BENCHES: readonly Bench[] = [pathBench, swarmBench, wasmBench];
 const DEFAULT_SEED = 7;
 
 async function main(): Promise<number> {

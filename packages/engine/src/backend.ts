@@ -1,7 +1,7 @@
 // One backend of TensorFlow.js as the engine uses it: where parameters live, how tensors are read back flat. Knows no model.
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
-import type { DeviceInfo, ModelSpec } from "@weft/protocol";
+import type { DeviceInfo } from "@weft/protocol";
 import type { Batch, ParameterLayout } from "@weft/tensors";
 
 export interface Parameters {
@@ -23,8 +23,6 @@ export interface Program {
 export interface Backend {
   readonly info: DeviceInfo;
   readonly lost: Promise<string>;
-  /** Whether every operation of the model's backward pass exists here. */
-  trains(kind: ModelSpec["kind"]): boolean;
   /** Makes this the backend of the tensors made next, until something awaits. */
   use(): void;
   parameters(layout: ParameterLayout): Parameters;
@@ -42,6 +40,9 @@ export interface OptionalKernels {
   strike(name: string): void;
   restore(name: string): void;
 }
+
+/** The processor does not go away. */
+export const NEVER_LOST = new Promise<string>(() => undefined);
 
 /** TensorFlow.js has one current backend. For one that is initialised `setBackend` takes effect before it returns its promise. */
 export function useBackend(name: string): void {

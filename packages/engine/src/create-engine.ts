@@ -9,22 +9,22 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 }
 
 async function open(options: EngineOptions) {
-  const { preference, wasmPaths } = options;
+  const { preference } = options;
   switch (preference) {
     case "webgpu":
       return await openGpu(options);
     case "wasm":
-      return await openHost("wasm", wasmPaths);
+      return await openWasm();
     case "cpu":
-      return await openHost("cpu", wasmPaths);
+      return await openCpu();
     case "auto":
-      for (const attempt of [() => openGpu(options), () => openHost("wasm", wasmPaths)])
+      for (const attempt of [() => openGpu(options), openWasm])
         try {
           return await attempt();
         } catch (error) {
           if (!(error instanceof EngineUnavailableError)) throw error;
         }
-      return await openHost("cpu", wasmPaths);
+      return await openCpu();
     default:
       throw preference satisfies never;
   }
@@ -37,9 +37,10 @@ async function openGpu({ gpu = globalThis.navigator?.gpu, allowSoftwareGpu }: En
   return openWebGpu(gpu, allowSoftwareGpu);
 }
 
-async function openHost(kind: "wasm" | "cpu", wasmPaths: EngineOptions["wasmPaths"]) {
-  const { openCpu, openWasm } = await import("./host-backends.ts");
-  if (kind === "cpu") return openCpu();
-  if (wasmPaths === undefined) throw new EngineUnavailableError("no-wasm", "Nobody said where the WASM binaries are");
-  return openWasm(wasmPaths);
+async function openWasm() {
+  return (await import("./wasm-backend.ts")).openWasm();
+}
+
+async function openCpu() {
+  return (await import("./cpu-backend.ts")).openCpu();
 }

@@ -12,7 +12,6 @@ export interface SelfTestResult {
 
 /** Calls are made one after another. Flat vectors are in the canonical order and layout of `layoutFor`. */
 export interface Engine {
-  /** The device that computes the loaded model: it may change with `load`, since WASM cannot train every model. */
   readonly device: DeviceInfo;
   /** Resolves with a sentence when the GPU is lost: the engine is then of no use, another one may be made. Never, for wasm and cpu. */
   readonly lost: Promise<string>;
@@ -32,18 +31,11 @@ export interface Engine {
   dispose(): void;
 }
 
-/** Paths or URLs of the three WASM binaries of TensorFlow.js: a folder ending in "/", or one for each. */
-export type WasmPaths =
-  | string
-  | Readonly<Record<"tfjs-backend-wasm.wasm" | "tfjs-backend-wasm-simd.wasm" | "tfjs-backend-wasm-threaded-simd.wasm", string>>;
-
 export interface EngineOptions {
   /** `auto`: WebGPU, else WASM, else CPU. A named one is used or refused. */
   readonly preference: "auto" | "webgpu" | "wasm" | "cpu";
   /** Without it a software WebGPU adapter counts as none. */
   readonly allowSoftwareGpu: boolean;
-  /** Without them `auto` falls back to the CPU where there is no WebGPU. */
-  readonly wasmPaths?: WasmPaths;
   /** Absent: `navigator.gpu`, where there is one. */
   readonly gpu?: GPU;
 }

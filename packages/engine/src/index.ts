@@ -6,5 +6,4 @@ export {
   type EngineOptions,
   EngineUnavailableError,
   type SelfTestResult,
-  type WasmPaths,
 } from "./engine.ts";

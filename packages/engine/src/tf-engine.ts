@@ -1,4 +1,4 @@
-// The engine on TensorFlow.js: holds the loaded computation, and moves a model that the chosen backend cannot train to one that can.
+// The engine on TensorFlow.js: holds the loaded computation, and trusts a device with a kind of model once its gradients were right.
 import * as tf from "@tensorflow/tfjs-core";
 import { scoreLogits } from "@weft/models";
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
@@ -6,46 +6,42 @@ import type { Batch, EvaluationResult, StepResult } from "@weft/tensors";
 import type { Backend } from "./backend.ts";
 import { Computation } from "./computation.ts";
 import { type Engine, EngineUnfitError, type SelfTestResult } from "./engine.ts";
-import { openCpu } from "./host-backends.ts";
 import { testAndStrike } from "./self-test.ts";
 
 export class TfEngine implements Engine {
   readonly lost: Promise<string>;
-  readonly #chosen: Backend;
-  #inUse: Backend;
+  readonly #backend: Backend;
   #loaded: Computation | null = null;
-  /** Backend and kind of model whose gradients have been found right. */
-  readonly #trusted = new Set<string>();
+  /** Kinds of model whose gradients have been found right. */
+  readonly #trusted = new Set<ModelSpec["kind"]>();
   /** Kernels that were found wrong on this device and are not used. */
   readonly #struck = new Set<string>();
 
-  constructor(chosen: Backend) {
+  constructor(backend: Backend) {
     // Without it TensorFlow.js prints advice about Node and checks every result in debug mode.
     tf.env().set("PROD", true);
-    this.#chosen = chosen;
-    this.#inUse = chosen;
-    this.lost = chosen.lost;
+    this.#backend = backend;
+    this.lost = backend.lost;
   }
 
   get device(): DeviceInfo {
-    return this.#inUse.info;
+    return this.#backend.info;
   }
 
   selfTest(): Promise<SelfTestResult> {
     const kind = this.#loaded?.model.kind ?? "mlp";
-    return this.#test(this.#inUse, kind === "mlp" ? ["mlp"] : ["mlp", kind]);
+    return this.#test(kind === "mlp" ? ["mlp"] : ["mlp", kind]);
   }
 
   async load(model: ModelSpec, microBatch: number): Promise<void> {
     if (this.#loaded !== null && this.#loaded.microBatch === microBatch && sameModel(this.#loaded.model, model)) return;
     this.#loaded?.dispose();
     this.#loaded = null;
-    this.#inUse = this.#chosen.trains(model.kind) ? this.#chosen : await openCpu();
-    if (!this.#trusted.has(trustOf(this.#inUse, model.kind))) {
-      const result = await this.#test(this.#inUse, [model.kind]);
+    if (!this.#trusted.has(model.kind)) {
+      const result = await this.#test([model.kind]);
       if (!result.passed) throw new EngineUnfitError(result.detail);
     }
-    const computation = new Computation(this.#inUse, model, microBatch);
+    const computation = new Computation(this.#backend, model, microBatch);
     try {
       await computation.prepare();
     } catch (error) {
@@ -75,14 +71,14 @@ export class TfEngine implements Engine {
   dispose(): void {
     this.#loaded?.dispose();
     this.#loaded = null;
-    this.#chosen.dispose();
+    this.#backend.dispose();
   }
 
-  async #test(backend: Backend, kinds: readonly ModelSpec["kind"][]): Promise<SelfTestResult> {
-    const { result, struck } = await testAndStrike(backend, kinds, this.#struck);
+  async #test(kinds: readonly ModelSpec["kind"][]): Promise<SelfTestResult> {
+    const { result, struck } = await testAndStrike(this.#backend, kinds, this.#struck);
     for (const name of struck) this.#struck.add(name);
     if (!result.passed) return result;
-    for (const kind of kinds) this.#trusted.add(trustOf(backend, kind));
+    for (const kind of kinds) this.#trusted.add(kind);
     const without = [...this.#struck].join(", ");
     return without === "" ? result : { ...result, detail: `${result.detail}, without ${without}` };
   }
@@ -92,7 +88,5 @@ export class TfEngine implements Engine {
     return this.#loaded;
   }
 }
-
-const trustOf = (backend: Backend, kind: ModelSpec["kind"]): string => `${backend.info.backend} ${kind}`;
 
 const sameModel = (a: ModelSpec, b: ModelSpec): boolean => JSON.stringify(a) === JSON.stringify(b);

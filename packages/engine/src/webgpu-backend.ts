@@ -2,7 +2,6 @@
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
-import type { ModelSpec } from "@weft/protocol";
 import type { Batch } from "@weft/tensors";
 import {
   compileAhead,
@@ -22,8 +21,6 @@ import {
 import { type Backend, type Program, useBackend } from "./backend.ts";
 import { EngineUnavailableError } from "./engine.ts";
 
-const TRAINED: Record<ModelSpec["kind"], boolean> = { mlp: true, cnn: true, gpt: true, lstm: true };
-
 export async function openWebGpu(gpu: GPU, allowSoftware: boolean): Promise<Backend> {
   const opened = await openDevice({ gpu, allowSoftware });
   if (!opened.ok) throw new EngineUnavailableError("no-webgpu", opened.message);
@@ -34,7 +31,6 @@ export async function openWebGpu(gpu: GPU, allowSoftware: boolean): Promise<Back
   return {
     info: { backend: "webgpu", description, software },
     lost: opened.value.lost.then(({ message }) => message || "The GPU was lost"),
-    trains: (kind) => TRAINED[kind],
     use: () => useBackend(WEBGPU),
     parameters: (layout) => {
       const parameters = new DeviceParameters(backend, layout);

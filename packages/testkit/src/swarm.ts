@@ -26,8 +26,6 @@ export interface SwarmOptions {
   readonly latencyMs: number;
   /** Null: whatever run the coordinator has. */
   readonly run: string | null;
-  /** Folder of TensorFlow.js's WASM binaries, for real gradients; null: they are computed in JavaScript. */
-  readonly wasmFolder: string | null;
   /** Once a second. */
   readonly onProgress?: (report: SwarmReport) => void;
   /** Ends the swarm early, with its goodbyes. */
@@ -163,13 +161,9 @@ class Member {
   }
 }
 
-async function engines({ synthetic, wasmFolder }: SwarmOptions): Promise<{ of: Shared["engineOf"]; dispose: () => void }> {
+async function engines({ synthetic }: SwarmOptions): Promise<{ of: Shared["engineOf"]; dispose: () => void }> {
   if (synthetic) return { of: syntheticEngine, dispose: () => {} };
-  const engine = await createEngine({
-    preference: "auto",
-    allowSoftwareGpu: false,
-    ...(wasmFolder === null ? {} : { wasmPaths: wasmFolder }),
-  });
+  const engine = await createEngine({ preference: "auto", allowSoftwareGpu: false });
   const shared = sharedEngine(engine);
   return { of: (speed) => shared.volunteerEngine(speed), dispose: () => engine.dispose() };
 }

@@ -1,7 +1,9 @@
 // What the module exports. Pointers are bytes into the imported memory.
 export { attention, attentionGradient, attentionScratchBytes } from "./attention";
+export { convolutionBlock, convolutionBlockGradient, convolutionScratchBytes } from "./convolution";
 export { crossEntropy, crossEntropyGradient } from "./cross-entropy";
 export { binary, gelu, geluGradient, reluGradient, sum, unary } from "./elementwise";
 export { embedding, embeddingGradient } from "./embedding";
 export { layerNorm, layerNormGradient } from "./layer-norm";
+export { lstm, lstmGradient, lstmScratchBytes } from "./lstm";
 export { matmul, matmulScratchBytes } from "./matmul";

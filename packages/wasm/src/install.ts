@@ -6,8 +6,9 @@ import { ELEMENTWISE } from "./kernels/elementwise.ts";
 import { LANGUAGE } from "./kernels/language.ts";
 import type { Inputs } from "./kernels/launchers.ts";
 import { PRODUCTS } from "./kernels/matmul.ts";
+import { VISION } from "./kernels/vision.ts";
 
-const LAUNCHERS = { ...ELEMENTWISE, ...PRODUCTS, ...LANGUAGE };
+const LAUNCHERS = { ...ELEMENTWISE, ...PRODUCTS, ...LANGUAGE, ...VISION };
 
 let opened: Promise<WasmBackend> | null = null;
 

@@ -5,6 +5,8 @@ const FUNCTIONS = [
   "attention",
   "attentionGradient",
   "binary",
+  "convolutionBlock",
+  "convolutionBlockGradient",
   "crossEntropy",
   "crossEntropyGradient",
   "embedding",
@@ -13,6 +15,8 @@ const FUNCTIONS = [
   "geluGradient",
   "layerNorm",
   "layerNormGradient",
+  "lstm",
+  "lstmGradient",
   "matmul",
   "reluGradient",
   "sum",
@@ -28,9 +32,11 @@ const MAX_PAGES = 65_536;
 
 export interface Instance {
   readonly kernels: Readonly<Record<KernelFunction, Kernel>>;
-  /** Bytes of working memory: of any product, and of attention over windows of so many tokens. */
+  /** Bytes of working memory: of any product, and of what needs its own beside that. */
   readonly matmulScratchBytes: number;
   readonly attentionScratchBytes: (length: number) => number;
+  readonly convolutionScratchBytes: (channels: number, outChannels: number, kernel: number, height: number, width: number) => number;
+  readonly lstmScratchBytes: (rows: number, hidden: number) => number;
   /** Views of the memory as it is now: growing makes earlier ones empty. */
   f32(at: number, length: number): Float32Array<ArrayBuffer>;
   i32(at: number, length: number): Int32Array<ArrayBuffer>;
@@ -52,6 +58,8 @@ export async function openInstance(): Promise<Instance> {
     kernels: Object.fromEntries(FUNCTIONS.map((name) => [name, exported[name]])) as Record<KernelFunction, Kernel>,
     matmulScratchBytes: number("matmulScratchBytes"),
     attentionScratchBytes: (length) => number("attentionScratchBytes", length),
+    convolutionScratchBytes: (...extents) => number("convolutionScratchBytes", ...extents),
+    lstmScratchBytes: (rows, hidden) => number("lstmScratchBytes", rows, hidden),
     f32: (at, length) => new Float32Array(memory.buffer, at, length),
     i32: (at, length) => new Int32Array(memory.buffer, at, length),
     get sizeBytes() {

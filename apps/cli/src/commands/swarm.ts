@@ -1,7 +1,5 @@
 // `weft swarm URL`: many simulated volunteers in one process, with speeds, latencies and drop-outs from a seed; prints totals and ends by itself.
 import { writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { dirname, join, sep } from "node:path";
 import type { SwarmReport } from "@weft/testkit/swarm";
 import { type Command, InvalidArgumentError } from "commander";
 import { DEFAULT_URL } from "./api.ts";
@@ -37,9 +35,6 @@ export function speedsOf(text: string): { readonly median: number; readonly sigm
     throw new InvalidArgumentError("It must be lognormal, lognormal:MEDIAN, lognormal:MEDIAN,SIGMA or fixed:SAMPLES_A_SECOND.");
   return { median, sigma };
 }
-
-const wasmFolder = (): string =>
-  `${join(dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm/package.json")), "dist")}${sep}`;
 
 const table = (report: SwarmReport): string =>
   columns([
@@ -78,7 +73,6 @@ async function swarm(url: string, options: SwarmCommandOptions): Promise<void> {
     dropOuts,
     latencyMs: latency,
     run: run ?? null,
-    wasmFolder: synthetic ? null : wasmFolder(),
     signal: abort.signal,
     onProgress: ({ durationMs, leases, admitted, samplesPerSecond }) => {
       const text = `${Math.round(durationMs / 1000)} s · ${leases} leases · ${admitted} admitted · ${samplesPerSecond.toFixed(0)} samples/s`;

@@ -1,6 +1,4 @@
 // The thread that evaluates versions on held-out data: an mlp in plain arithmetic, others on the engine's WASM or CPU backend. Reads weights and shards straight through the storage worker.
-import { createRequire } from "node:module";
-import { dirname, join, sep } from "node:path";
 import { type MessagePort, parentPort } from "node:worker_threads";
 import type { Engine } from "@weft/engine";
 import type { BlobRef, DatasetManifest, Evaluation, RunSpec } from "@weft/protocol";
@@ -14,9 +12,6 @@ import { runWorker } from "./run-worker.ts";
 
 /** Data sets whose shards stay in memory between evaluations. */
 const HELD_OUT_KEPT = 4;
-
-const wasmFolder = (): string =>
-  `${join(dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm/package.json")), "dist")}${sep}`;
 
 await runWorker<{ readonly storage: MessagePort }>(async ({ storage: port }) => {
   const storage = await remoteStorage(portLike(port));
@@ -42,9 +37,7 @@ await runWorker<{ readonly storage: MessagePort }>(async ({ storage: port }) => 
     const flat = f32FromBytes(await readBlob(weights.sha256));
     if (spec.model.kind === "mlp") return scoreHeldOut(mlpEvaluator(spec.model, flat), spec, samplesOf(spec, manifest));
     // Loaded with the first evaluation that needs it.
-    engine ??= import("@weft/engine").then(({ createEngine }) =>
-      createEngine({ preference: "auto", allowSoftwareGpu: false, wasmPaths: wasmFolder() }),
-    );
+    engine ??= import("@weft/engine").then(({ createEngine }) => createEngine({ preference: "auto", allowSoftwareGpu: false }));
     const ready = await engine;
     await ready.load(spec.model, spec.training.microBatch);
     await ready.setWeights(flat);

@@ -4,24 +4,16 @@
 import { datasetReader } from "@weft/datasets";
 import { createEngine, type Engine } from "@weft/engine";
 import { readsText } from "@weft/protocol";
-import { computeInOneThread } from "../worker/one-thread.ts";
-import { wasmUrls } from "../worker/wasm-urls.ts";
 import { fetchBlob } from "./blobs.ts";
 import type { Answer, Answered, Asked, Question, Subject } from "./messages.ts";
 import { probabilitiesOf, writeTokens } from "./write.ts";
-
-computeInOneThread();
 
 let engine: Engine | null = null;
 let loadedModel = "";
 let loadedWeights = "";
 
 async function ready({ model, weights }: Subject): Promise<Engine> {
-  engine ??= await createEngine({
-    preference: "auto",
-    allowSoftwareGpu: false,
-    wasmPaths: wasmUrls(),
-  });
+  engine ??= await createEngine({ preference: "auto", allowSoftwareGpu: false });
   const wanted = JSON.stringify(model);
   if (wanted !== loadedModel) {
     await engine.load(model, 1);

@@ -1,10 +1,6 @@
 // The nested worker: TensorFlow.js and the kernels, nothing else. A step may block this thread for seconds without delaying a heartbeat.
 import { createEngine, type EngineOptions } from "@weft/engine";
 import { type EngineCall, serveEngine } from "@weft/volunteer/engine-rpc";
-import { computeInOneThread } from "./one-thread.ts";
-import { wasmUrls } from "./wasm-urls.ts";
-
-computeInOneThread();
 
 interface Port {
   postMessage(message: unknown, transfer: ArrayBuffer[]): void;
@@ -14,6 +10,6 @@ const port = globalThis as unknown as Port;
 
 const serve = serveEngine(
   (answer, transfer) => port.postMessage(answer, [...transfer]),
-  (options: Pick<EngineOptions, "preference" | "allowSoftwareGpu">) => createEngine({ ...options, wasmPaths: wasmUrls() }),
+  (options: Pick<EngineOptions, "preference" | "allowSoftwareGpu">) => createEngine(options),
 );
 port.onmessage = ({ data }) => serve(data);

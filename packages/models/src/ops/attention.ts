@@ -3,14 +3,15 @@ import * as tf from "@tensorflow/tfjs-core";
 import { differentiable } from "./differentiable.ts";
 import { hasFused, runFused } from "./fused.ts";
 
-/** Wider heads do not fit the registers of the fused kernels. */
-const MAX_FUSED_DEPTH = 128;
+/** Wider heads do not fit the registers of a GPU's threads. */
+const MAX_GPU_DEPTH = 128;
 
 /** softmax(q kT / sqrt(d) + mask) v for each head. `qkv` is [rows * length, 3 * width], the heads side by side in each third; the result
  *  [rows * length, width] (Vaswani et al., 1706.03762). */
 export function causalAttention(qkv: tf.Tensor2D, heads: number, length: number): tf.Tensor2D {
   const depth = qkv.shape[1] / 3 / heads;
-  if (depth > MAX_FUSED_DEPTH || !hasFused("WeftAttention")) return plainAttention(qkv, heads, length);
+  const tooDeep = depth > MAX_GPU_DEPTH && tf.getBackend() === "webgpu";
+  if (tooDeep || !hasFused("WeftAttention")) return plainAttention(qkv, heads, length);
   return differentiable([qkv], () => {
     const [y, logSums] = runFused("WeftAttention", { qkv }, { heads, length }) as [tf.Tensor2D, tf.Tensor2D];
     return {

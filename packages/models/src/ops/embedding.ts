@@ -15,16 +15,23 @@ export function embedding(tokens: tf.Tensor1D, table: tf.Tensor2D, positions: tf
   })) as tf.Tensor2D;
 }
 
-/** Rows of `table` [symbols, width] for `tokens` int32 [n], without positions: [n, width]. The gradient is a product with the one-hot tokens, which, unlike
- *  a scatter, every backend has and adds up in a fixed order. */
+/** Rows of `table` [symbols, width] for `tokens` int32 [n], without positions: [n, width]. */
 export function rowsOf(tokens: tf.Tensor1D, table: tf.Tensor2D): tf.Tensor2D {
-  return differentiable([table], () => ({
-    value: tf.gather(table, tokens),
-    kept: [tokens],
-    backward: (dy, [symbols]) => [
-      tf.matMul(tf.oneHot(symbols as tf.Tensor1D, table.shape[0]) as tf.Tensor2D, dy as tf.Tensor2D, true, false),
-    ],
-  })) as tf.Tensor2D;
+  const symbols = table.shape[0];
+  return differentiable([table], () => {
+    if (hasFused("WeftRows"))
+      return {
+        value: (runFused("WeftRows", { tokens, table }, {}) as [tf.Tensor2D])[0],
+        kept: [tokens],
+        backward: (dy, [ids]) => runFused("WeftRowsGradient", { dy, tokens: ids }, { symbols }),
+      };
+    return {
+      value: tf.gather(table, tokens),
+      kept: [tokens],
+      // A product with the one-hot tokens, which, unlike a scatter, every backend has and adds up in a fixed order.
+      backward: (dy, [ids]) => [tf.matMul(tf.oneHot(ids as tf.Tensor1D, symbols) as tf.Tensor2D, dy as tf.Tensor2D, true, false)],
+    };
+  }) as tf.Tensor2D;
 }
 
 /** Adds the first `length` rows of `positions` [context, width] to each window of x [rows * length, width]. */

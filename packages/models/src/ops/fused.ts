@@ -9,6 +9,7 @@ export type FusedOperation =
   | "WeftGelu"
   | "WeftCrossEntropy"
   | "WeftEmbedding"
+  | "WeftRows"
   | "WeftAttention"
   | "WeftLstm"
   | "WeftConvolutionBlock";

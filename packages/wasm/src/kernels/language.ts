@@ -1,6 +1,7 @@
 // The operations of language models under the names that the models ask for.
-import type { Launcher } from "./launchers.ts";
-import { matrixOf, take } from "./launchers.ts";
+import type * as tf from "@tensorflow/tfjs-core";
+import type { WasmBackend } from "../backend.ts";
+import { type Launcher, matrixOf, take } from "./launchers.ts";
 
 const layerNorm: Launcher = (backend, inputs, { epsilon }) => {
   const { x, gain } = take(inputs, "x", "gain");
@@ -65,6 +66,58 @@ const embeddingGradient: Launcher = (backend, inputs, attributes) => {
   return [dTable, dPositions];
 };
 
+const rows: Launcher = (backend, inputs) => {
+  const { tokens, table } = take(inputs, "tokens", "table");
+  const [symbols, width] = matrixOf(table);
+  const count = tokens.shape[0] as number;
+  const y = backend.output([count, width]);
+  backend.call("embedding", backend.addressOf(tokens), backend.addressOf(table), 0, backend.addressOf(y), count, 1, symbols, width);
+  return [y];
+};
+
+const rowsGradient: Launcher = (backend, inputs, { symbols }) => {
+  const { dy, tokens } = take(inputs, "dy", "tokens");
+  const [count, width] = matrixOf(dy);
+  const dTable = backend.output([symbols as number, width]);
+  const addresses = [dy, tokens, dTable].map((tensor) => backend.addressOf(tensor));
+  backend.call("embeddingGradient", ...addresses, 0, count, 1, 0, symbols as number, width);
+  return [dTable];
+};
+
+const lstm: Launcher = (backend, inputs, { length }) => {
+  const { projected, recurrent } = take(inputs, "projected", "recurrent");
+  const [tokens, fourfold] = matrixOf(projected);
+  const hidden = fourfold / 4;
+  const [y, previous, cells] = [0, 1, 2].map(() => backend.output([tokens, hidden])) as [tf.TensorInfo, tf.TensorInfo, tf.TensorInfo];
+  const results = [y, previous, cells, backend.output([tokens, fourfold])];
+  const addresses = [projected, recurrent, ...results].map((tensor) => backend.addressOf(tensor));
+  callLstm(backend, "lstm", addresses, tokens / (length as number), length as number, hidden);
+  return results;
+};
+
+const lstmGradient: Launcher = (backend, inputs, { length }) => {
+  const { dy, cells, gates, recurrent } = take(inputs, "dy", "cells", "gates", "recurrent");
+  const [tokens, hidden] = matrixOf(dy);
+  const dProjected = backend.output([tokens, 4 * hidden]);
+  const addresses = [dy, cells, gates, recurrent, dProjected].map((tensor) => backend.addressOf(tensor));
+  callLstm(backend, "lstmGradient", addresses, tokens / (length as number), length as number, hidden);
+  return [dProjected];
+};
+
+function callLstm(
+  backend: WasmBackend,
+  name: "lstm" | "lstmGradient",
+  addresses: readonly number[],
+  rowCount: number,
+  length: number,
+  hidden: number,
+): void {
+  const { lstmScratchBytes, matmulScratchBytes } = backend.instance;
+  backend.withScratch(lstmScratchBytes(rowCount, hidden) + matmulScratchBytes, (scratch) =>
+    backend.call(name, ...addresses, rowCount, length, hidden, scratch),
+  );
+}
+
 const attention: Launcher = (backend, inputs, attributes) => {
   const { qkv } = take(inputs, "qkv");
   const { heads, length } = attributes as { heads: number; length: number };
@@ -98,6 +151,10 @@ export const LANGUAGE: Readonly<Record<string, Launcher>> = {
   WeftCrossEntropyGradient: crossEntropyGradient,
   WeftEmbedding: embedding,
   WeftEmbeddingGradient: embeddingGradient,
+  WeftRows: rows,
+  WeftRowsGradient: rowsGradient,
+  WeftLstm: lstm,
+  WeftLstmGradient: lstmGradient,
   WeftAttention: attention,
   WeftAttentionGradient: attentionGradient,
 };
