@@ -37,7 +37,7 @@ const GOOD: Record<string, string> = {
   "training.rule.trim": "0.2",
   "training.rule.faulty": "0.2",
   "training.optimizer": '{ "kind": "adamw", "learningRate": 0.002, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weightDecay": 0.01 }',
-  "training.optimizer.kind": '"adamw" or "sgd"',
+  "training.optimizer.kind": '"adamw", "sgd" or "nesterov"',
   "training.optimizer.learningRate": "0.002",
   "training.optimizer.momentum": "0.9",
   "training.optimizer.beta1": "0.9",

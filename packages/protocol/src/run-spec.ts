@@ -68,6 +68,7 @@ export const readsText = (model: ModelSpec): model is TextModelSpec => model.kin
 
 export const OptimizerSpec = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("sgd"), learningRate: real(1e-9, 100), momentum: real(0, 0.9999), weightDecay: real(0, 1) }),
+  z.strictObject({ kind: z.literal("nesterov"), learningRate: real(1e-9, 100), momentum: real(0, 0.9999), weightDecay: real(0, 1) }),
   z.strictObject({
     kind: z.literal("adamw"),
     learningRate: real(1e-9, 10),

@@ -5,6 +5,7 @@ import type { OuterOptimizer } from "./outer-optimizer.ts";
 import { outerOptimizer } from "./outer-optimizers.ts";
 
 const SGD = { kind: "sgd", learningRate: 0.1, momentum: 0.9, weightDecay: 0.01 } as const;
+const NESTEROV = { kind: "nesterov", learningRate: 0.1, momentum: 0.9, weightDecay: 0.01 } as const;
 const ADAMW = { kind: "adamw", learningRate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 } as const;
 
 const open = (spec: OptimizerSpec, size: number, state: Uint8Array | null = null): OuterOptimizer => {
@@ -17,18 +18,18 @@ const normals = (size: number, seed: number): Float32Array => {
   return Float32Array.from({ length: size }, () => random.normal());
 };
 
-/** Both optimisers once more, from the formulas on torch.optim's pages, in plain f64 on one number, with powers by `**`. */
-function reference(spec: typeof SGD | typeof ADAMW, start: number, gradients: readonly number[]): number {
+/** The optimisers once more, from the formulas on torch.optim's pages, in plain f64 on one number, with powers by `**`. */
+function reference(spec: typeof SGD | typeof NESTEROV | typeof ADAMW, start: number, gradients: readonly number[]): number {
   let w = start;
   let buffer = 0;
   let m = 0;
   let v = 0;
   gradients.forEach((gradient, index) => {
     const t = index + 1;
-    if (spec.kind === "sgd") {
+    if (spec.kind !== "adamw") {
       const g = gradient + spec.weightDecay * w;
       buffer = t > 1 ? spec.momentum * buffer + g : g;
-      w -= spec.learningRate * buffer;
+      w -= spec.learningRate * (spec.kind === "nesterov" ? g + spec.momentum * buffer : buffer);
     } else {
       w -= spec.learningRate * spec.weightDecay * w;
       m = spec.beta1 * m + (1 - spec.beta1) * gradient;
@@ -41,7 +42,7 @@ function reference(spec: typeof SGD | typeof ADAMW, start: number, gradients: re
   return w;
 }
 
-describe.each([SGD, ADAMW])("$kind", (spec) => {
+describe.each([SGD, NESTEROV, ADAMW])("$kind", (spec) => {
   it("follows the published formulas over 200 steps, each parameter by itself", () => {
     const size = 9;
     const weights = normals(size, 1);
@@ -79,7 +80,7 @@ describe.each([SGD, ADAMW])("$kind", (spec) => {
 
   it("refuses a state that is damaged, of another size, of the other optimiser, or not finite", () => {
     const state = open(spec, 8).state();
-    const other = open(spec.kind === "sgd" ? ADAMW : SGD, 8).state();
+    const other = open(spec.kind === "sgd" ? NESTEROV : SGD, 8).state();
     const file = readSafetensors(state);
     if (!file.ok) throw new Error(file.detail);
     const poisoned = [...file.tensors.values()].map((tensor) => ({ ...tensor, values: tensor.values.map(() => Number.NaN) }));
@@ -105,6 +106,15 @@ describe("by hand", () => {
     expect(weights[0]).toBeCloseTo(0.9, 6);
     optimizer.step(weights, Float32Array.of(1), 0.1);
     expect(weights[0]).toBeCloseTo(0.71, 6);
+  });
+
+  it("Nesterov: two steps of gradient 1 from 1, no decay: 1 - 0.1*1.9 - 0.1*(1 + 0.9*1.9)", () => {
+    const weights = Float32Array.of(1);
+    const optimizer = open({ ...NESTEROV, weightDecay: 0 }, 1);
+    optimizer.step(weights, Float32Array.of(1), 0.1);
+    expect(weights[0]).toBeCloseTo(0.81, 6);
+    optimizer.step(weights, Float32Array.of(1), 0.1);
+    expect(weights[0]).toBeCloseTo(0.539, 6);
   });
 
   it("AdamW: the first step has the length of the rate whatever the gradient, and decay is not in the moments", () => {

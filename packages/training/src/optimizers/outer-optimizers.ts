@@ -8,6 +8,7 @@ import { sgd } from "./sgd.ts";
 export function outerOptimizer(spec: OptimizerSpec, size: number, state: Uint8Array | null): Result<OuterOptimizer> {
   switch (spec.kind) {
     case "sgd":
+    case "nesterov":
       return sgd(spec, size, state);
     case "adamw":
       return adamw(spec, size, state);
