@@ -1,6 +1,9 @@
 // What a checkpoint is made of: the facts that go in, and the only file names that come out. Knows no coordinator and no storage.
-import type { DatasetManifest, RunSpec, Sha256, VolunteerId } from "@weft/protocol";
+import type { DatasetManifest, EventOf, LedgerRecord, RunSpec, Sha256 } from "@weft/protocol";
 import type { ParameterLayout } from "@weft/tensors";
+
+/** A ledger's record whose event is of a known type. */
+export type RecordOf<T extends LedgerRecord["event"]["type"]> = Omit<LedgerRecord, "event"> & { readonly event: EventOf<T> };
 
 /** One version of a run, with everything that its files tell. */
 export interface CheckpointFiles {
@@ -16,10 +19,17 @@ export interface CheckpointFiles {
   /** Evaluations on held-out data, oldest first. */
   readonly metrics: readonly { readonly version: number; readonly lossMean: number; readonly accuracy: number | null }[];
   readonly contributors: readonly { readonly name: string; readonly samples: number }[];
-  readonly ledger: { readonly seq: number; readonly head: Sha256; readonly coordinator: VolunteerId };
+  /** What training goes on with: the rounds behind the weights, the first sample position not counted in them, the outer optimiser's state. */
+  readonly training: { readonly steps: number; readonly position: number; readonly optimizer: Uint8Array };
+  /** The ledger's first record, the one that made this version, and the hash before that one: what a stranger needs to check both. */
+  readonly provenance: {
+    readonly created: RecordOf<"run-created">;
+    readonly previous: Sha256;
+    readonly made: RecordOf<"version-published">;
+  };
 }
 
-/** Every file a checkpoint may hold, in the order of the archive; tokeniser files only where the data is text. */
+/** Every file a checkpoint may hold, in the order of the archive, by its path in the folder; tokeniser files only where the data is text. */
 export const CHECKPOINT_FILES = [
   "README.md",
   "LICENSE",
@@ -29,6 +39,11 @@ export const CHECKPOINT_FILES = [
   "tokenizer_config.json",
   "train_config.json",
   "model.safetensors",
+  "training_state/state.json",
+  "training_state/optimizer_state.safetensors",
+  "provenance/run-created.json",
+  "provenance/version.json",
+  "provenance/dataset.json",
 ] as const;
 export type CheckpointFile = (typeof CHECKPOINT_FILES)[number];
 

@@ -128,7 +128,22 @@ describe("the model card", () => {
     expect(card).toContain("| 120 | 0.2500 | 97.22 % |");
     expect(card).toContain("[CC-BY-4.0](https://spdx.org/licenses/CC-BY-4.0.html)");
     expect(card).toContain("| Ada | 20,000 |");
-    expect(card).toContain("4".repeat(64));
+    expect(card).toContain(example().weightsSha256);
+    expect(card).toContain("step 118 of 240");
+    expect(card).not.toContain("went on");
+    const { created } = example().provenance;
+    const origin = {
+      change: "fork",
+      run: "older",
+      version: 40,
+      seq: 3,
+      head: "1".repeat(64),
+      position: 0,
+      steps: 0,
+      optimizer: null,
+    } as const;
+    const forked = { ...example().provenance, created: { ...created, event: { ...created.event, origin } } };
+    expect(textOf({ ...example(), provenance: forked }, "README.md")).toContain("the version 40 of run `older` from which it went on");
     expect(textOf(example(GPT as unknown as ModelSpec), "README.md")).toContain("| 120 | 0.2500 | 1.284 | 97.22 % |");
     expect(textOf(example(), "ATTRIBUTION.md")).toContain("Collected by A\\. Person \\| 1998");
   });

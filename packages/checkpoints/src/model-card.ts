@@ -1,6 +1,6 @@
 // README.md of a checkpoint: a model card with YAML front matter, as the Hugging Face hub reads it
 // (https://huggingface.co/docs/hub/model-cards), and text for people. Whatever strangers wrote is escaped.
-import { readsText, totalSamples } from "@weft/protocol";
+import { type RunOrigin, readsText, totalSamples } from "@weft/protocol";
 import type { CheckpointFiles } from "./checkpoint-files.ts";
 import { licenceLine } from "./licences.ts";
 import { loadingCode } from "./loading.ts";
@@ -70,13 +70,17 @@ function contributors(input: CheckpointFiles): string {
   return `${table(["volunteer", "samples computed"], rows)}${more}`;
 }
 
+const originOf = ({ origin }: { readonly origin?: RunOrigin | null | undefined }): string =>
+  origin === undefined || origin === null ? "" : `, the version ${grouped(origin.version)} of run \`${origin.run}\` from which it went on`;
+
 export function modelCard(input: CheckpointFiles): string {
-  const { run, version, spec, manifest, ledger } = input;
+  const { run, version, spec, manifest, training } = input;
+  const { created, made } = input.provenance;
   return `${[
     frontMatter(input),
     `# ${plain(spec.name)}, version ${version}`,
     plain(spec.description),
-    `${KIND[spec.model.kind]} of ${grouped(input.layout.size)} parameters, trained from nothing with Weft: volunteers lent the GPUs behind their browser tabs. Version ${grouped(version)} of ${grouped(spec.training.versions)}; each version averages the gradients of ${grouped(spec.training.samplesPerVersion)} samples. The run is called \`${run}\`.`,
+    `${KIND[spec.model.kind]} of ${grouped(input.layout.size)} parameters, trained from nothing with Weft: volunteers lent the GPUs behind their browser tabs. This is step ${grouped(training.steps)} of ${grouped(spec.training.versions)}; each averages the gradients of ${grouped(spec.training.samplesPerVersion)} samples. The run is called \`${run}\`.`,
     "## Load it",
     "In the unpacked folder:",
     fenced(loadingCode(spec, manifest), "python"),
@@ -95,6 +99,8 @@ export function modelCard(input: CheckpointFiles): string {
     "## Licence of the weights",
     licenceLine(spec.license),
     "## Where it comes from",
-    `Every contribution stands in the run's signed ledger, from which anyone can recompute these weights. They are the blob \`${input.weightsSha256}\` (SHA-256), named by the ledger of coordinator \`${ledger.coordinator}\`, whose record ${ledger.seq} has the hash \`${ledger.head}\`. The run's specification and the hashes of its data are in train_config.json.`,
+    `Every contribution stands in the run's signed ledger, from which anyone can recompute these weights. They are the blob \`${input.weightsSha256}\` (SHA-256), named by the ledger of coordinator \`${created.event.coordinator}\`, whose record ${made.seq} has the hash \`${made.hash}\`. That record, signed, with every contribution to this version, is in provenance/version.json; provenance/run-created.json, signed too, has the specification, the revision of the code${originOf(created.event)} and the hash of provenance/dataset.json, which names the data's shards.`,
+    "## Go on from it, or check it",
+    `training_state/ holds what training goes on with beside the weights: the outer optimiser's state, ${grouped(training.steps)} steps done, sample position ${grouped(training.position)}. \`weft runs resume ARCHIVE\` makes a run out of this archive that continues bit for bit; \`weft verify\` and \`weft replay\` check the run that made it, from its ledger, down to every weight.`,
   ].join("\n\n")}\n`;
 }

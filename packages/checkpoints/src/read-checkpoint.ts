@@ -3,12 +3,22 @@ import { MAX_PARAMETERS, ok, type Result, RunSpec, refuse } from "@weft/protocol
 import { type ParameterLayout, readSafetensors, type Tensor } from "@weft/tensors";
 import { type CheckpointFile, isCheckpointFile } from "./checkpoint-files.ts";
 import { flatWeights } from "./named-tensors.ts";
+import { jsonOf } from "./training-state.ts";
 import { unzip } from "./unzip.ts";
 
 /** Weights and the header that names them. */
 const MAX_WEIGHTS_BYTES = 4 * MAX_PARAMETERS + 4 * 1024 * 1024;
+/** Two vectors as long as the weights, and the header that names them. */
+const MAX_OPTIMIZER_BYTES = 8 * MAX_PARAMETERS + 4 * 1024 * 1024;
 /** Text: the largest is a tokeniser of 65,536 symbols, under 2 MB. */
 const MAX_TEXT_BYTES = 4 * 1024 * 1024;
+/** A version's record names each of its contributions in under 350 bytes; a version of a million single samples has as many. */
+const MAX_RECORD_BYTES = 400 * 1024 * 1024;
+const MAX_BYTES: Partial<Record<CheckpointFile, number>> = {
+  "model.safetensors": MAX_WEIGHTS_BYTES,
+  "training_state/optimizer_state.safetensors": MAX_OPTIMIZER_BYTES,
+  "provenance/version.json": MAX_RECORD_BYTES,
+};
 const FOLDER = /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?-v\d{6,9}$/;
 
 export interface Checkpoint {
@@ -22,23 +32,16 @@ export interface Checkpoint {
 
 const damaged = (detail: string) => refuse("damaged", `the checkpoint cannot be read: ${detail}`);
 
-function jsonOf(bytes: Uint8Array | undefined): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    return undefined;
-  }
-}
-
 /** Refuses (`damaged`) with what is wrong. Every value is finite or not as the file has it; shapes are checked by `checkpointWeights`. */
 export function readCheckpoint(archive: Uint8Array): Result<Checkpoint> {
   let folder: string | null = null;
   const unzipped = unzip(archive, (path) => {
-    const [first = "", name = "", ...rest] = path.split("/");
-    if (rest.length > 0 || !FOLDER.test(first) || !isCheckpointFile(name)) return null;
+    const slash = path.indexOf("/");
+    const [first, name] = [path.slice(0, Math.max(0, slash)), path.slice(slash + 1)];
+    if (!FOLDER.test(first) || !isCheckpointFile(name)) return null;
     folder ??= first;
     if (first !== folder) return null;
-    return name === "model.safetensors" ? MAX_WEIGHTS_BYTES : MAX_TEXT_BYTES;
+    return MAX_BYTES[name] ?? MAX_TEXT_BYTES;
   });
   if (!unzipped.ok) return damaged(unzipped.detail);
   if (folder === null) return damaged("it is empty");

@@ -1,5 +1,6 @@
 // Writes one version as an archive that other tools load: names, shapes and configuration as the model's home has them.
 // The same input gives the same bytes. Knows no storage.
+import { canonicalBytes } from "@weft/ledger";
 import { readsText } from "@weft/protocol";
 import { writeSafetensors } from "@weft/tensors";
 import { type Zippable, zipSync } from "fflate";
@@ -9,6 +10,7 @@ import { modelCard } from "./model-card.ts";
 import { modelConfig } from "./model-config.ts";
 import { namedTensors } from "./named-tensors.ts";
 import { tokenizerConfig, tokenizerText } from "./tokenizer-json.ts";
+import { stateFile } from "./training-state.ts";
 
 const UNIX = 3;
 const REGULAR_FILE = 0o100644;
@@ -17,13 +19,14 @@ const epoch = (): Date => new Date(1980, 0, 1);
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
-function trainConfig({ run, version, spec, manifest, weightsSha256, ledger }: CheckpointFiles): Record<string, unknown> {
+function trainConfig({ run, version, spec, manifest, weightsSha256, provenance }: CheckpointFiles): Record<string, unknown> {
+  const { created, made } = provenance;
   return {
     format: "weft-checkpoint/1",
     run,
     version,
     weights: weightsSha256,
-    ledger,
+    ledger: { seq: made.seq, head: made.hash, coordinator: created.event.coordinator },
     dataset: {
       id: manifest.id,
       license: manifest.license,
@@ -53,6 +56,12 @@ function contents(input: CheckpointFiles): Partial<Record<CheckpointFile, string
     ...text,
     "train_config.json": json(trainConfig(input)),
     "model.safetensors": writeSafetensors(namedTensors(spec.model, input.layout, input.weights)),
+    "training_state/state.json": json(stateFile(input)),
+    "training_state/optimizer_state.safetensors": input.training.optimizer,
+    "provenance/run-created.json": json(input.provenance.created),
+    "provenance/version.json": json({ previous: input.provenance.previous, record: input.provenance.made }),
+    // As the ledger has it, so that its SHA-256 is the one that run-created names.
+    "provenance/dataset.json": canonicalBytes(manifest),
   };
 }
 

@@ -199,9 +199,14 @@ export class Desk implements UploadSink {
   async takeIn(name: string, { run: id, sha256, codec }: ContributionHeader): Promise<Result<Inspection>> {
     const run = this.#options.runs.get(id);
     if (run === undefined) return refuse("unknown-run", `there is no run ${id}`);
+    // From before it is stored until it is admitted or not, in `admit`.
+    await run.retention.hold(sha256);
     try {
-      return ok(await this.#options.compute.takeIn({ name, run: id, sha256, codec, parameters: run.parameters }));
+      const found = await this.#options.compute.takeIn({ name, run: id, sha256, codec, parameters: run.parameters });
+      if (!found.ok) run.retention.release(sha256);
+      return ok(found);
     } catch (error) {
+      run.retention.release(sha256);
       return refuse(codeOf(error), `the contribution could not be stored: ${messageOf(error)}`, ASK_AGAIN_MS);
     }
   }
@@ -210,6 +215,7 @@ export class Desk implements UploadSink {
     const run = this.#options.runs.get(header.run);
     if (run === undefined) return refuse("unknown-run", `there is no run ${header.run}`);
     const submitted = await run.submit({ kind: "contribution", header, signature, norm });
+    run.retention.release(header.sha256);
     if (!submitted.ok) return submitted;
     for (const effect of submitted.effects)
       if (

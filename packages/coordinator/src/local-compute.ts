@@ -24,8 +24,6 @@ export interface LocalComputeOptions {
   readonly spool: Pick<UploadSpool, "read">;
   /** Loss and accuracy of flat weights on the held-out part; the engine's in the application. */
   readonly evaluate: (spec: RunSpec, manifest: DatasetManifest, weights: Float32Array) => Promise<Evaluation>;
-  /** Bytes of a checkpoint archive of flat weights; absent: as @weft/checkpoints writes it. */
-  readonly archive?: (input: CheckpointInput, weights: Float32Array) => Promise<Uint8Array> | Uint8Array;
   /** A faster SHA-256 than the portable one, where the platform has it. */
   readonly hash?: (bytes: Uint8Array) => Sha256;
 }
@@ -62,9 +60,14 @@ export class LocalCompute implements Compute {
     return this.#options.evaluate(spec, manifest, await this.#weights(weights));
   }
 
-  async checkpoint(input: CheckpointInput): Promise<BlobRef> {
-    const archive = this.#options.archive ?? checkpointArchive;
-    return this.#options.storage.blobs.put(await archive(input, await this.#weights(input.weights)));
+  async checkpoint({ point, ...input }: CheckpointInput): Promise<BlobRef> {
+    const { blobs } = this.#options.storage;
+    const { weights: ref, optimizer: state, steps, position } = point;
+    const optimizer = state === null ? null : await blobs.get(state.sha256);
+    if (optimizer === null) throw new Error(`the optimiser state of version ${point.version} is not stored`);
+    const weights = await this.#weights(ref);
+    const layout = layoutFor(input.spec.model);
+    return blobs.put(writeCheckpoint({ ...input, weights, weightsSha256: ref.sha256, layout, training: { steps, position, optimizer } }));
   }
 
   async #weights({ sha256: name }: BlobRef): Promise<Float32Array> {
@@ -73,9 +76,6 @@ export class LocalCompute implements Compute {
     return f32FromBytes(bytes);
   }
 }
-
-export const checkpointArchive = (input: CheckpointInput, weights: Float32Array): Uint8Array =>
-  writeCheckpoint({ ...input, weights, weightsSha256: input.weights.sha256, layout: layoutFor(input.spec.model) });
 
 /** Length first, then hash, then values, by cost: nothing is decoded that was not signed for. */
 export function inspectBytes(

@@ -1,6 +1,7 @@
 // What the coordinator core is given beside its storage: somewhere to compute, keys, time. It knows no sockets, no HTTP, no threads.
+import type { CheckpointFiles } from "@weft/checkpoints";
 import type { BlobRef, DatasetManifest, Evaluation, ModelSpec, RunSpec, Sha256, Signature, VolunteerId } from "@weft/protocol";
-import type { CloseRound } from "@weft/training";
+import type { CloseRound, VersionPoint } from "@weft/training";
 
 export interface ClosedRound {
   readonly weights: BlobRef;
@@ -44,11 +45,11 @@ export interface CheckpointInput {
   readonly version: number;
   readonly spec: RunSpec;
   readonly manifest: DatasetManifest;
-  readonly weights: BlobRef;
+  readonly point: VersionPoint;
   /** Held-out evaluations up to this version, oldest first. */
   readonly metrics: readonly { readonly version: number; readonly lossMean: number; readonly accuracy: number | null }[];
   readonly contributors: readonly { readonly name: string; readonly samples: number }[];
-  readonly ledger: { readonly seq: number; readonly head: Sha256; readonly coordinator: VolunteerId };
+  readonly provenance: CheckpointFiles["provenance"];
 }
 
 /** The coordinator's own Ed25519 key; an Identity of @weft/ledger is one. Synchronous, so that deciding and recording are one step. */

@@ -6,6 +6,7 @@ import { StorageFault } from "@weft/storage";
 import { codecNamed } from "@weft/tensors";
 import { type AssignmentGiven, type CloseRound, type Effect, type Input, openAssignmentsOf } from "@weft/training";
 import type { CoordinatorOptions } from "./api.ts";
+import { CheckpointRecords } from "./checkpoint-records.ts";
 import type { Counters } from "./counters.ts";
 import { VISIT_MS } from "./limits.ts";
 import { Live } from "./live.ts";
@@ -13,6 +14,7 @@ import { readManifest } from "./manifest.ts";
 import type { Member } from "./member.ts";
 import { OwedWork } from "./owed-work.ts";
 import type { ClosedRound } from "./ports.ts";
+import { Retention } from "./retention.ts";
 import { isForGood } from "./round-blobs.ts";
 import { messageOf, RunLoop, type Submitted } from "./run-loop.ts";
 import { RunView } from "./run-view.ts";
@@ -40,6 +42,8 @@ export class Run {
   readonly live: Live;
   readonly verdicts = new Verdicts();
   readonly view: RunView;
+  readonly retention: Retention;
+  readonly #checkpointRecords = new CheckpointRecords();
   readonly #host: RunHost;
   readonly #owed: OwedWork;
   /** Who joined in this process, and as what: after a restart a volunteer joins again, which keeps its leases. */
@@ -64,6 +68,12 @@ export class Run {
       host.counters.add("work.failed");
       host.log(`${run}: to ${name} failed: ${messageOf(error)}. Next try in ${Math.round(retryInMs / 1000)} s.`);
     });
+    this.retention = new Retention((names) =>
+      host.options.storage.contributions.drop(run, names).catch((error: unknown) => {
+        host.log(`${run}: contributions that are not kept could not be dropped: ${messageOf(error)}`);
+        throw error;
+      }),
+    );
     this.loop = new RunLoop(run, {
       store: host.options.storage.ledger,
       key: host.options.key,
@@ -74,6 +84,8 @@ export class Run {
         if (GIVES_UP_ROUND.has(record.event.type)) this.#owed.forget((name) => name.startsWith(CLOSING));
         this.live.onRecord(record);
         this.verdicts.onRecord(record);
+        this.retention.onRecord(record);
+        this.#checkpointRecords.onRecord(record, (version) => this.loop.state.owed.checkpoints.has(version));
         this.view.onRecord(record);
         host.recorded(run, record);
       },
@@ -81,6 +93,8 @@ export class Run {
         this.#generation += 1;
         this.#owed.clear();
         this.verdicts.clear();
+        this.retention.clear();
+        this.#checkpointRecords.clear();
         this.view.clear();
       },
       onEffects: (effects) => {
@@ -94,6 +108,8 @@ export class Run {
     await this.loop.open();
     this.#serving();
     await this.#loadBlobs();
+    // What an earlier process let go is not remembered by storage.
+    await this.retention.sweep(this.loop.state.version);
   }
 
   /** The first record of a new run. Rejects with a StorageFault. */
@@ -252,6 +268,7 @@ export class Run {
       return;
     }
     await this.#answer(generation, { kind: "closed", base: round.base, ...closed });
+    await this.retention.sweep(round.base + 1);
   }
 
   /** The round cannot be closed, however often it is tried: the run stands until somebody resumes it, which tries once more. */
@@ -272,15 +289,14 @@ export class Run {
     const generation = this.#generation;
     const point = this.loop.state.owed.checkpoints.get(version);
     if (point === undefined) return;
-    const { seq, hash: head } = this.loop.head;
     const archive = await this.#host.options.compute.checkpoint({
       run: this.run,
       version,
       spec: this.spec,
       manifest: this.manifest,
-      weights: point.weights,
+      point,
       ...this.view.card(version, this.loop.now()),
-      ledger: { seq, head, coordinator: this.#host.options.key.publicKey },
+      provenance: this.#checkpointRecords.of(version),
     });
     await this.#answer(generation, { kind: "checkpointed", version, archive });
   }

@@ -10,7 +10,6 @@ import { answerCalls } from "../calls.ts";
 import { diskSpool } from "../disk-spool.ts";
 import { collector, limiter } from "../thread-memory.ts";
 import { portLike } from "../threads.ts";
-import { archiveOf } from "./archive.ts";
 import { runWorker } from "./run-worker.ts";
 
 /** Contributions whose bytes are in memory together: the storage writes what comes together with one sync. */
@@ -22,7 +21,6 @@ await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async
     storage: await remoteStorage(portLike(storage)),
     spool: diskSpool(nodeDisk(), spool),
     evaluate: () => Promise.reject(new Error("evaluation has a thread of its own")),
-    archive: archiveOf,
     hash: (bytes) => createHash("sha256").update(bytes).digest("hex"),
   });
   if (parentPort === null) return;

@@ -1,6 +1,7 @@
 // Small whole inputs for the tests of this package: one per kind of model.
-import { type DatasetManifest, type ModelSpec, type RunSpec, readsText } from "@weft/protocol";
-import { layoutOf, type ParameterLayout, randomStream } from "@weft/tensors";
+import { appendRecords, canonicalBytes, createIdentity, emptyHead, sha256 } from "@weft/ledger";
+import { type DatasetManifest, type EventOf, f32ToHex, type LedgerRecord, type ModelSpec, type RunSpec, readsText } from "@weft/protocol";
+import { f32ToBytes, layoutOf, type ParameterLayout, randomStream } from "@weft/tensors";
 import type { CheckpointFiles } from "../checkpoint-files.ts";
 
 const sha = (digit: string): string => digit.repeat(64);
@@ -107,16 +108,52 @@ const specOf = (model: ModelSpec): RunSpec => ({
   checkpoints: { everyVersions: 60 },
 });
 
+export const coordinator = createIdentity(new Uint8Array(32).fill(9));
+
+/** The run's first record and the one that made version 120, as a ledger of 512 records would hold them. */
+function recordsOf(spec: RunSpec, manifest: DatasetManifest, weights: Float32Array, optimizer: Uint8Array): CheckpointFiles["provenance"] {
+  const blob = (bytes: Uint8Array) => ({ sha256: sha256(bytes), sizeBytes: bytes.length });
+  const event: EventOf<"run-created"> = {
+    type: "run-created",
+    run: "marks",
+    spec,
+    dataset: blob(canonicalBytes(manifest)),
+    weights: { sha256: sha("7"), sizeBytes: 4 * weights.length },
+    parameters: weights.length,
+    coordinator: coordinator.publicKey,
+    code: "0123abc",
+    origin: null,
+  };
+  const made: EventOf<"version-published"> = {
+    type: "version-published",
+    version: 120,
+    weights: blob(f32ToBytes(weights)),
+    optimizer: blob(optimizer),
+    learningRate: f32ToHex(0.1),
+    norm: f32ToHex(1),
+    lossMean: f32ToHex(0.5),
+    samples: 256,
+    contributions: [{ lease: "119.0", volunteer: sha("a"), sha256: sha("8"), samples: 256, weight: f32ToHex(1), reason: null }],
+  };
+  const previous = sha("5");
+  const [first] = appendRecords(emptyHead("marks"), [event], 1_000, coordinator.sign);
+  const [last] = appendRecords({ run: "marks", seq: 511, hash: previous }, [made], 2_000, coordinator.sign);
+  return { created: { ...(first as LedgerRecord), event }, previous, made: { ...(last as LedgerRecord), event: made } };
+}
+
 export function example(model: ModelSpec = MLP as unknown as ModelSpec): CheckpointFiles {
   const layout = model.kind === "gpt" ? gptLayout(model.bias) : LAYOUTS[model.kind];
   const random = randomStream(3, 0);
+  const weights = Float32Array.from({ length: layout.size }, () => random.normal());
+  const [spec, manifest] = [specOf(model), manifestOf(model)];
+  const optimizer = Uint8Array.from({ length: 100 }, (_, index) => index);
   return {
     run: "marks",
     version: 120,
-    spec: specOf(model),
-    manifest: manifestOf(model),
-    weights: Float32Array.from({ length: layout.size }, () => random.normal()),
-    weightsSha256: sha("4"),
+    spec,
+    manifest,
+    weights,
+    weightsSha256: sha256(f32ToBytes(weights)),
     layout,
     metrics: [
       { version: 60, lossMean: 0.75, accuracy: 0.5 },
@@ -126,6 +163,7 @@ export function example(model: ModelSpec = MLP as unknown as ModelSpec): Checkpo
       { name: "Ada", samples: 20_000 },
       { name: "b3e·91b0", samples: 10_720 },
     ],
-    ledger: { seq: 512, head: sha("5"), coordinator: sha("6") },
+    training: { steps: 118, position: 118 * 256, optimizer },
+    provenance: recordsOf(spec, manifest, weights, optimizer),
   };
 }
