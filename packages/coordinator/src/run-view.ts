@@ -1,6 +1,6 @@
 // What is shown of a run: the ledger's projection with the facts of now laid over it. Reads only.
 import { createRunProjection, type LiveOverlay, type RunProjection } from "@weft/ledger";
-import { type LedgerRecord, type RunDetail, type RunSummary, shortKey } from "@weft/protocol";
+import { type LedgerRecord, type RunDetail, type RunSummary, shortKey, type TroubleView } from "@weft/protocol";
 import { whyWaiting } from "@weft/training";
 import type { CheckpointInput } from "./ports.ts";
 import type { Run } from "./run.ts";
@@ -66,9 +66,15 @@ export class RunView {
   }
 
   #reason(nowMs: number): string {
+    const trouble = this.#trouble();
+    if (trouble === null) return whyWaiting(this.#run.loop.state, nowMs);
+    return trouble.kind === "closing" ? trouble.message : `The run takes nothing, since storage failed: ${trouble.message}`;
+  }
+
+  #trouble(): TroubleView | null {
     const { loop, trouble } = this.#run;
-    if (loop.fault !== null) return `The run takes nothing, since storage failed: ${loop.fault.message}`;
-    return trouble ?? whyWaiting(loop.state, nowMs);
+    if (loop.fault !== null) return { kind: loop.fault.code, message: loop.fault.message };
+    return trouble === null ? null : { kind: "closing", message: trouble };
   }
 
   #overlay(nowMs: number): LiveOverlay {
@@ -83,6 +89,7 @@ export class RunView {
       samplesPerSecond: (volunteer) => live.speedOf(volunteer),
       rates: live.rates(nowMs, state.spec.training.versions - state.steps),
       reason: this.#reason(nowMs),
+      trouble: this.#trouble(),
       manifest,
     };
   }

@@ -21,7 +21,11 @@ test("a contribution whose record cannot be stored is refused, not lost: sent ag
   expect(refused).toMatchObject({ ok: false, code: "disk-full" });
   expect((await kit.records(run)).some(({ event }) => event.type === "contribution-admitted")).toBe(false);
   expect(await volunteer.requestLease()).toMatchObject({ ok: false, code: "disk-full" });
-  expect(kit.coordinator.detail(run)?.round.reason).toContain("storage failed");
+  expect(kit.coordinator.detail(run)).toMatchObject({
+    round: { reason: expect.stringContaining("storage failed") },
+    trouble: { kind: "disk-full", message: expect.any(String) },
+  });
+  expect(kit.coordinator.runs()).toMatchObject([{ trouble: { kind: "disk-full" } }]);
 
   storage.fail(null);
   await kit.pass(2_000);
@@ -31,7 +35,7 @@ test("a contribution whose record cannot be stored is refused, not lost: sent ag
   expect(
     records.filter(({ event }) => event.type === "contribution-admitted" && event.header.sha256 === contribution.header.sha256),
   ).toHaveLength(1);
-  expect(kit.coordinator.detail(run)?.phase).toBe("finished");
+  expect(kit.coordinator.detail(run)).toMatchObject({ phase: "finished", trouble: null });
 });
 
 test("bytes that cannot be stored are refused before the run hears of them", async () => {
@@ -57,7 +61,7 @@ test("a version whose blobs cannot be stored is closed later, with the same weig
     else {
       expect(kit.coordinator.detail(run)?.round.phase).toBe("closing");
       await kit.pass(3_000);
-      expect(kit.coordinator.detail(run)?.version).toBe(0);
+      expect(kit.coordinator.detail(run)).toMatchObject({ version: 0, trouble: { kind: "closing" } });
       storage.fail(null);
       await kit.pass(5_000);
     }

@@ -6,6 +6,15 @@ import type { RunSpec } from "./run-spec.ts";
 
 export type RunPhase = "running" | "paused" | "stopped" | "finished";
 
+/**
+ * What keeps a run standing although people are there to work for it. `disk-full`, `unavailable` (cannot be written) and `damaged` are
+ * said of storage, which is tried again by itself; `closing`: a version cannot be made of what came in.
+ */
+export interface TroubleView {
+  readonly kind: "disk-full" | "unavailable" | "damaged" | "closing";
+  readonly message: string;
+}
+
 export interface CheckpointView {
   readonly version: number;
   readonly atMs: number;
@@ -42,6 +51,7 @@ export interface RunSummary {
   /** Whoever settled a lease, and whoever else is here now. */
   readonly volunteersEver: number;
   readonly newestCheckpoint: CheckpointView | null;
+  readonly trouble: TroubleView | null;
 }
 
 export interface VersionPoint {

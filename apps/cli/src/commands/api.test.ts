@@ -94,6 +94,7 @@ describe("what answers at --url", () => {
     volunteersNow: 0,
     volunteersEver: 0,
     newestCheckpoint: null,
+    trouble: null,
   });
   const detail = { ...summary(HOSTILE), manifest: { attribution: HOSTILE }, round: { reason: HOSTILE }, rejectedByCode: { [HOSTILE]: 3 } };
 

@@ -1,5 +1,5 @@
 // What the ledger cannot say: the coordinator's view of this moment, laid over a projection when it is read. Data only.
-import type { DatasetManifest, LeaseId, RunRates, VolunteerId } from "@weft/protocol";
+import type { DatasetManifest, LeaseId, RunRates, TroubleView, VolunteerId } from "@weft/protocol";
 
 export interface LiveOverlay {
   readonly nowMs: number;
@@ -12,6 +12,7 @@ export interface LiveOverlay {
   readonly rates: RunRates;
   /** Why the round waits, in the coordinator's words. */
   readonly reason: string;
+  readonly trouble: TroubleView | null;
   readonly manifest: DatasetManifest;
 }
 
@@ -23,5 +24,6 @@ export const ledgerOnly = (manifest: DatasetManifest, nowMs: number): LiveOverla
   samplesPerSecond: () => null,
   rates: { versionsPerMinute: 0, samplesPerSecond: 0, bytesInPerSecond: 0, bytesOutPerSecond: 0, remainingMs: null },
   reason: "",
+  trouble: null,
   manifest,
 });

@@ -218,6 +218,7 @@ export function createRunProjection(): RunProjection {
       volunteersNow: volunteers.presentCount(live),
       volunteersEver: volunteers.everCount(live),
       newestCheckpoint: newestOf(checkpoints) ?? null,
+      trouble: live.trouble,
     };
   };
 
