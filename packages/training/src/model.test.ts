@@ -7,11 +7,11 @@ import { createDesk, type Desk, effectOf, headerOf, key, specOf, typesOf, verdic
 import { heldByNewcomers, newcomersShare } from "./caps.ts";
 import type { AssignmentGiven, Decision } from "./inputs.ts";
 import { MAX_LIVE_ASSIGNMENTS } from "./offers.ts";
-import { isEstablished, liveAssignments } from "./state.ts";
+import { isEstablished, liveAssignments, pointOf } from "./state.ts";
 
 const PEOPLE = 5;
 const HONEST = 99;
-const DECIDES = ["join", "leave", "ask", "release", "block", "unblock", "pause", "resume", "tick", "close", "refuse"] as const;
+const DECIDES = ["join", "leave", "ask", "release", "block", "unblock", "pause", "resume", "tick", "close", "refuse", "roll-back"] as const;
 /** Answers that must never count, by what is wrong with the header. */
 const FORGED = {
   "forged-volunteer": () => ({ volunteer: key(50) }),
@@ -39,6 +39,7 @@ const stepOf: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("ask" as const), who, n }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("join" as const, "close" as const, "tick" as const), who, n }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("answer" as const), who, n }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("roll-back" as const), who, n }) },
   { weight: 14, arbitrary: fc.record({ kind: fc.constant("work" as const), who, n }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom(...ANSWERS), who, n }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: fc.constantFrom(100, 2_000, 5_000, 11_000) }) },
@@ -53,11 +54,14 @@ const stepOf: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /** What the events promise, kept apart from the state machine. */
-function createBook(samplesPerVersion: number) {
+function createBook() {
   const leases = new Map<string, { readonly start: number; readonly samples: number }>();
   const admitted = new Map<string, string>();
+  /** Admitted contributions by what became of them: a version counts them, or a roll-back names them. */
   const published = new Set<string>();
-  let version = 0;
+  const abandoned = new Set<string>();
+  /** First position that is not counted, by version. */
+  const positions = [0];
   const read = (event: LedgerEvent): void => {
     if (event.type === "lease-assigned") {
       const { lease, start, samples } = event;
@@ -70,29 +74,40 @@ function createBook(samplesPerVersion: number) {
       expect(samples).toBe(leases.get(lease)?.samples);
       admitted.set(lease, sha256);
     }
-    if (event.type !== "version-published") return;
-    expect(event.version, "versions rise by one").toBe(version + 1);
-    let position = version * samplesPerVersion;
-    let weight = 0;
-    for (const { lease, sha256, samples, weight: share } of event.contributions) {
-      expect(leases.get(lease), "each sample is counted exactly once, in order").toEqual({ start: position, samples });
-      expect(admitted.get(lease)).toBe(sha256);
-      expect(published.has(lease), "a contribution is in one version").toBe(false);
-      published.add(lease);
-      position += samples;
-      weight += f32FromHex(share);
+    if (event.type !== "version-published" && event.type !== "run-rolled-back") return;
+    expect(event.version, "versions rise by one").toBe(positions.length);
+    if (event.type === "run-rolled-back") {
+      positions.push(positions[event.to] as number);
+      for (const { lease, sha256 } of event.abandoned) {
+        expect(admitted.get(lease)).toBe(sha256);
+        abandoned.add(lease);
+      }
+    } else {
+      let position = positions.at(-1) as number;
+      let weight = 0;
+      for (const { lease, sha256, samples, weight: share } of event.contributions) {
+        expect(leases.get(lease), "each sample of the lineage is counted exactly once, in order").toEqual({ start: position, samples });
+        expect(admitted.get(lease)).toBe(sha256);
+        expect(published.has(lease), "a contribution is in one version").toBe(false);
+        published.add(lease);
+        position += samples;
+        weight += f32FromHex(share);
+      }
+      positions.push(position);
+      expect(weight).toBeCloseTo(1, 5);
     }
-    version = event.version;
-    expect(position).toBe(version * samplesPerVersion);
-    expect(weight).toBeCloseTo(1, 5);
-    expect(published.size, "every admitted contribution is in a version").toBe(admitted.size);
+    const accounted = [...published, ...abandoned];
+    expect(new Set(accounted).size, "no contribution is counted and given up").toBe(accounted.length);
+    expect(accounted.length, "every admitted contribution is in a version or named by a roll-back").toBe(admitted.size);
   };
-  return { read };
+  return { read, position: () => positions.at(-1) };
 }
 
 function createPlay(samplesPerVersion: number, microBatch: number) {
   const desk = createDesk(specOf({ samplesPerVersion, microBatch }));
-  const book = createBook(samplesPerVersion);
+  const book = createBook();
+  /** Each version there was, as a roll-back to it needs it. */
+  const points = [pointOf(desk.state)];
   /** Every assignment ever given, live or not: the stock of valid, late and duplicate answers. */
   const given: AssignmentGiven[] = [];
   let upSinceMs = desk.nowMs;
@@ -128,6 +143,10 @@ function createPlay(samplesPerVersion: number, microBatch: number) {
         return desk.send({ kind: "tick", upSinceMs }, stored);
       case "close":
         return desk.send(closedNow(desk), stored);
+      case "roll-back": {
+        const point = points[step.n % points.length];
+        return point === undefined ? null : desk.send({ kind: "roll-back", by: "admin", point }, stored);
+      }
       case "release":
       case "refuse": {
         const assignment = pick(volunteer, step.n);
@@ -173,6 +192,8 @@ function createPlay(samplesPerVersion: number, microBatch: number) {
   const check = (): void => {
     for (; readTo < desk.records.length; readTo += 1) book.read((desk.records[readTo] as (typeof desk.records)[number]).event);
     checkHolders(desk);
+    expect(desk.state.position).toBe(book.position());
+    if (desk.state.version === points.length) points.push(pointOf(desk.state));
   };
 
   return {
@@ -248,6 +269,7 @@ describe("any script of joins, leaves, leases, answers good and bad, commands, t
   it("keeps every promise after every step, folds to the live state, and leaves a run that one honest volunteer can finish", () => {
     let versions = 0;
     let refusals = 0;
+    let rollBacks = 0;
     fc.assert(
       fc.property(
         fc.array(stepOf, { minLength: 20, maxLength: 160 }),
@@ -261,10 +283,11 @@ describe("any script of joins, leaves, leases, answers good and bad, commands, t
           }
           versions += play.desk.state.version;
           play.finishAlone();
-          expect(play.desk.state).toMatchObject({ phase: "finished", version: 4 });
+          expect(play.desk.state).toMatchObject({ phase: "finished", steps: 4, position: 4 * (samplesPerVersion as number) });
           const live = structuredClone(play.desk.state);
           play.desk.restart();
           expect(play.desk.state).toEqual(live);
+          rollBacks += play.desk.records.filter(({ event }) => event.type === "run-rolled-back").length;
           refusals += play.desk.records.filter(({ event }) => event.type === "contribution-refused").length;
         },
       ),
@@ -273,6 +296,7 @@ describe("any script of joins, leaves, leases, answers good and bad, commands, t
     // The scripts do reach what they are meant to try.
     expect(versions).toBeGreaterThan(100);
     expect(refusals).toBeGreaterThan(200);
+    expect(rollBacks).toBeGreaterThan(50);
   }, 60_000);
 
   it("never changes the state by deciding", () => {

@@ -47,7 +47,8 @@ export function specOf(training: Partial<RunSpec["training"]> = {}, rest: Partia
   };
 }
 
-export const createdOf = (spec: RunSpec): EventOf<"run-created"> => ({
+type Beginning = Partial<Pick<EventOf<"run-created">, "weights" | "origin">>;
+export const createdOf = (spec: RunSpec, beginning: Beginning = {}): EventOf<"run-created"> => ({
   type: "run-created",
   run: "test",
   spec,
@@ -56,6 +57,8 @@ export const createdOf = (spec: RunSpec): EventOf<"run-created"> => ({
   parameters: 618,
   coordinator: key(0xc0),
   code: "test",
+  origin: null,
+  ...beginning,
 });
 
 export interface Desk {
@@ -93,8 +96,8 @@ export const headerOf = (desk: Pick<Desk, "state">, given: AssignmentGiven): Con
     .padStart(64, "a"),
 });
 
-export function createDesk(spec: RunSpec = specOf()): Desk {
-  const created = createdOf(spec);
+export function createDesk(spec: RunSpec = specOf(), beginning: Beginning = {}): Desk {
+  const created = createdOf(spec, beginning);
   let nowMs = START_MS;
   let state = initialState(created, nowMs);
   const records: Desk["records"] = [{ event: created, atMs: nowMs }];
