@@ -1,5 +1,6 @@
 // What the coordinator core is built from and what it offers: the types that the application's sockets, HTTP routes and the test kit stand on.
 // Knows no transport; coordinator.ts implements it.
+import type { LedgerHead } from "@weft/ledger";
 import type {
   AdminReply,
   BlobRef,
@@ -14,6 +15,7 @@ import type {
   WorkNotice,
 } from "@weft/protocol";
 import type { Storage } from "@weft/storage";
+import type { ReadonlyRun } from "@weft/training";
 import type { Compute, CoordinatorClock, CoordinatorKey, VerifySignature } from "./ports.ts";
 import type { UploadSpool } from "./upload-spool.ts";
 
@@ -74,6 +76,23 @@ export interface VolunteerSession {
   /** Parses, bounds and answers one message; never throws. Binary messages (`chunk`) arrive as Uint8Array of any alignment. */
   handle(event: string, message: unknown): Promise<Result<unknown>>;
   disconnected(): void;
+}
+
+/** What the coordinator holds in memory, beside what pages show. */
+export interface Inside {
+  /** `state` is null while the ledger is being opened; `queuedInputs` are decided and not yet stored. */
+  readonly runs: readonly {
+    readonly run: RunId;
+    readonly state: ReadonlyRun | null;
+    readonly head: LedgerHead;
+    readonly queuedInputs: number;
+  }[];
+  /** All of them, and those that have said hello. */
+  readonly connections: number;
+  readonly volunteers: number;
+  /** Uploads that are neither decided on nor given up, and verdicts kept for who asks again. */
+  readonly uploads: number;
+  readonly verdicts: number;
 }
 
 /** Everything transports, pages and tests may ask of a coordinator. The class in coordinator.ts implements it; `Coordinator.open(options)` makes one. */

@@ -13,7 +13,7 @@ import {
   refuse,
   type Welcome,
 } from "@weft/protocol";
-import type { CoordinatorApi, CoordinatorLimits, CoordinatorOptions, VolunteerPort, VolunteerSession } from "./api.ts";
+import type { CoordinatorApi, CoordinatorLimits, CoordinatorOptions, Inside, VolunteerPort, VolunteerSession } from "./api.ts";
 import { Counters } from "./counters.ts";
 import { firstEvent, type PreparedRun, prepareRun, runIdOf } from "./create-run.ts";
 import { BLOCKED, Desk } from "./desk.ts";
@@ -188,6 +188,21 @@ export class Coordinator implements CoordinatorApi {
 
   counters(): Readonly<Record<string, number>> {
     return this.#counters.all();
+  }
+
+  /** What no page shows, for audits and simulations: live states by reference, to be looked at only. */
+  inside(): Inside {
+    const { uploads, verdicts } = this.#desk.uploads.sizes;
+    return {
+      runs: [...this.#runs.values()].map(({ run, loop }) => {
+        const { head, queuedInputs } = loop;
+        return { run, state: loop.isOpen ? loop.state : null, head, queuedInputs };
+      }),
+      connections: this.#sessions.connections,
+      volunteers: this.#sessions.volunteers,
+      uploads,
+      verdicts,
+    };
   }
 
   noteBytesOut(run: string | null, bytes: number): void {

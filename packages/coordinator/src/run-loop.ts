@@ -58,8 +58,15 @@ export class RunLoop {
     if (this.#state === null) throw new Error(`run ${this.run} is not open`);
     return this.#state;
   }
+  get isOpen(): boolean {
+    return this.#state !== null;
+  }
   get head(): LedgerHead {
     return this.#head;
+  }
+  /** Inputs that are decided and not yet stored. */
+  get queuedInputs(): number {
+    return this.#queued;
   }
   get fault(): { readonly code: StorageFault["code"]; readonly message: string } | null {
     return this.#fault;

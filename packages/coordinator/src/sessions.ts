@@ -99,6 +99,10 @@ export class Sessions {
   members(): Iterable<Member> {
     return this.#members.values();
   }
+  /** Connections, also of those that have not said hello. */
+  get connections(): number {
+    return this.#open.size;
+  }
   get volunteers(): number {
     return this.#members.size;
   }
