@@ -22,7 +22,7 @@ const caseOf = (model: ModelSpec, seed: number): SelfTestCase => ({
 
 export const SELF_TEST_CASES = {
   mlp: caseOf({ kind: "mlp", inputs: 8, hidden: [12], classes: 10 }, 101),
-  cnn: caseOf({ kind: "cnn", height: 6, width: 6, inChannels: 1, channels: [4], kernel: 3, hidden: 8, classes: 5 }, 102),
+  cnn: caseOf({ kind: "cnn", height: 9, width: 6, inChannels: 1, channels: [4, 3], kernel: 3, hidden: 8, classes: 5 }, 102),
   gpt: caseOf({ kind: "gpt", vocabulary: 13, context: 8, layers: 1, heads: 2, width: 8, bias: false, gelu: "exact" }, 103),
   lstm: caseOf({ kind: "lstm", vocabulary: 9, context: 5, embedding: 3, layers: 2, hidden: 6 }, 104),
 } as const satisfies Record<ModelSpec["kind"], SelfTestCase>;

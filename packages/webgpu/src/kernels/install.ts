@@ -4,6 +4,7 @@ import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import { WEBGPU } from "../register-backend.ts";
 import { attention, attentionGradient } from "./attention.ts";
+import { convolutionBlock, convolutionBlockGradient } from "./convolution.ts";
 import { crossEntropy, crossEntropyGradient } from "./cross-entropy.ts";
 import { embedding, embeddingGradient } from "./embedding.ts";
 import { type GeluKind, gelu, geluGradient } from "./gelu.ts";
@@ -79,6 +80,9 @@ const FUSED: Readonly<Record<string, Run>> = {
   WeftLstm: (backend, inputs, { length }) => lstm(backend, { ...take(inputs, "projected", "recurrent"), length: length as number }),
   WeftLstmGradient: (backend, inputs, { length }) =>
     lstmGradient(backend, { ...take(inputs, "dy", "cells", "gates", "recurrent"), length: length as number }),
+  WeftConvolutionBlock: (backend, inputs) => convolutionBlock(backend, take(inputs, "x", "weight", "bias")),
+  WeftConvolutionBlockGradient: (backend, inputs, { inputIsData }) =>
+    convolutionBlockGradient(backend, { ...take(inputs, "dy", "x", "weight", "chosen"), inputIsData: inputIsData as boolean }),
 };
 
 /** What may be struck: the tiled matrix product, and fused operations, each with its gradient. */

@@ -8,7 +8,7 @@ import { type Kernel, launch } from "../launch.ts";
 /** A workgroup makes 8 units of 8 windows; sums run in slices of 32, whose weights hold the four gates side by side. */
 const TILE = 8;
 const THREADS = TILE * TILE;
-const DEPTH = 32;
+const DEPTH = 8;
 /** One more than a tile, so that threads that store neighbours of a slice do not meet in a bank. */
 const STRIDE = TILE + 1;
 
@@ -70,7 +70,7 @@ ${rest}
 const uniforms = { rows: "u32", length: "u32", hidden: "u32", place: "u32" } as const;
 
 /** z = projected + h_(t-1) W_h^T; the cell and its state. Reads of `recurrent` run along its rows. */
-const forward: Kernel = {
+export const forward: Kernel = {
   name: "lstm",
   outputs: { y: "f32", previous: "f32", cells: "f32", gates: "f32" },
   inputs: { projected: "f32", recurrent: "f32" },
@@ -120,7 +120,7 @@ const forward: Kernel = {
 };
 
 /** dh = dy + dz_(t+1) W_h, dc = dh o (1 - tanh(c)^2) + dc_(t+1) f_(t+1), and from them dz. `carried` holds the last summand of dc. */
-const backward: Kernel = {
+export const backward: Kernel = {
   name: "lstmGradient",
   outputs: { dProjected: "f32", carried: "f32" },
   inputs: { dy: "f32", cells: "f32", gates: "f32", recurrent: "f32" },
