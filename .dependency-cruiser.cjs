@@ -13,6 +13,7 @@ const MAY_IMPORT = {
   volunteer: ["protocol", "tensors"],
   checkpoints: ["tensors", "ledger", "protocol"],
   coordinator: ["protocol", "tensors", "training", "ledger", "storage", "datasets", "models", "checkpoints"],
+  audit: ["protocol", "tensors", "training", "ledger", "storage", "models", "coordinator"],
 };
 const TESTS = "\\.test\\.tsx?$|/test/";
 

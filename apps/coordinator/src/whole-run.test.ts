@@ -1,9 +1,8 @@
 // A run over real sockets, threads and files: volunteers come, vanish and forge; the coordinator is restarted in the middle; the model learns.
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { httpSource, replay, verify } from "@weft/audit";
 import { checkpointSpec, readCheckpoint } from "@weft/checkpoints";
-import { recompute } from "@weft/coordinator";
-import { verifyChain } from "@weft/ledger";
 import type { LedgerRecord, RunDetail, RunSpec } from "@weft/protocol";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { digitsRun } from "./demonstration.ts";
@@ -42,9 +41,6 @@ async function arrive(headers: Record<string, string> = {}): Promise<ScriptedVol
 const until = async (done: () => boolean): Promise<void> => {
   while (!done()) await new Promise((resolve) => setTimeout(resolve, 20));
 };
-
-const never = (): Promise<never> => Promise.reject(new Error("an auditor only gets whole blobs"));
-const READ_ONLY = { put: never, getRange: never, size: never, delete: never };
 
 describe("a run over real sockets", () => {
   it("learns across a volunteer that vanishes and a restart in the middle, and its ledger and checkpoint stand at the end", async () => {
@@ -93,22 +89,20 @@ describe("a run over real sockets", () => {
     const admitted = records.flatMap(({ event }) => (event.type === "contribution-admitted" ? [event.header] : []));
     expect(admitted.reduce((sum, { samples }) => sum + samples, 0)).toBe(VERSIONS * 256);
 
-    // An auditor with nothing but HTTP: the chain is the coordinator's, and its contributions make the published weights, version by version.
+    // An auditor with nothing but HTTP: everything is proved under the coordinator's key, and the contributions make the published weights,
+    // version by version.
+    const source = httpSource("digits", {
+      get: (path) => fetch(coordinator.origin + path),
+      sleep: (ms) => new Promise((wake) => setTimeout(wake, ms)),
+    });
     const info = await coordinator.raw({ path: "/api/info" });
-    expect(await verifyChain("digits", records, info.json.value.coordinator)).toMatchObject({ ok: true });
-    const read = async (path: string): Promise<Uint8Array | null> => {
-      const { status, bytes } = await coordinator.raw({ path });
-      return status === 200 ? new Uint8Array(bytes) : null;
-    };
-    const recomputed = await recompute(
-      {
-        blobs: { ...READ_ONLY, get: (sha256) => read(`/blobs/${sha256}`) },
-        contributions: { put: READ_ONLY.put, drop: READ_ONLY.put, get: (run, sha256) => read(`/api/runs/${run}/contributions/${sha256}`) },
-      },
-      records,
-    );
-    expect(recomputed.versions.filter(({ same }) => !same)).toEqual([]);
-    expect(recomputed.versions.at(-1)).toMatchObject({ version: VERSIONS, recomputed: detail().weights.sha256 });
+    const verified = await verify(source, { key: info.json.value.coordinator });
+    expect(verified.findings).toEqual([]);
+    expect(verified.spans).toEqual([{ from: 1, to: VERSIONS, provable: "recompute" }]);
+    const published: string[] = [];
+    const replayed = await replay(source, { onVersion: (version) => published.push(version.published) });
+    expect(replayed).toMatchObject({ ok: true, same: VERSIONS + 1, different: null });
+    expect(published.at(-1)).toBe(detail().weights.sha256);
     // Nothing of the finished uploads is left in the spool.
     expect(await readdir(join(folder, "spool"))).toEqual([]);
   });

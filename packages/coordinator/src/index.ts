@@ -6,6 +6,5 @@ export { inspectBytes, LocalCompute, type LocalComputeOptions } from "./local-co
 export { MemorySpool } from "./memory-spool.ts";
 export { difference, ObserverFeed, type SendToObserver } from "./observer.ts";
 export * from "./ports.ts";
-export { type Recomputation, type RecomputedVersion, recompute } from "./recompute.ts";
 export { closeFromBlobs, RoundDamaged, type RoundReader } from "./round-blobs.ts";
 export type { SpooledUploadLeft, UploadSpool } from "./upload-spool.ts";

@@ -20,6 +20,12 @@ export interface RoundInput {
   }[];
 }
 
+/** As much of a storage as a round needs. */
+export interface RoundReader {
+  readonly blobs: Pick<Storage["blobs"], "get">;
+  readonly contributions: Pick<Storage["contributions"], "get">;
+}
+
 const DAMAGED = "RoundDamaged";
 
 /** Bytes that the ledger names and storage does not have, or that cannot be used. */
@@ -39,7 +45,7 @@ export const isForGood = (error: unknown): boolean =>
 
 /** Reads what a round needs, one contribution at a time, and closes it. Rejects with RoundDamaged or a StorageFault. */
 export async function closeFromBlobs(
-  { blobs, contributions }: Pick<Storage, "blobs" | "contributions">,
+  { blobs, contributions }: RoundReader,
   run: string,
   spec: RunSpec,
   parameters: number,

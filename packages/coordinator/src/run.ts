@@ -110,6 +110,10 @@ export class Run {
     await this.#loadBlobs();
     // What an earlier process let go is not remembered by storage.
     await this.retention.sweep(this.loop.state.version);
+    const { publicKey } = this.#host.options.key;
+    if (this.loop.state.coordinator === publicKey) return;
+    const adopted = await this.submit({ kind: "adopt", coordinator: publicKey });
+    if (!adopted.ok) throw new StorageFault("unavailable", `the run ${this.run} could not be taken over: ${adopted.message}`);
   }
 
   /** The first record of a new run. Rejects with a StorageFault. */

@@ -18,11 +18,11 @@ const ZERO_HASH: Sha256 = "0".repeat(64);
 export const emptyHead = (run: RunId): LedgerHead => ({ run, seq: -1, hash: ZERO_HASH });
 export const headAfter = (run: RunId, record: LedgerRecord): LedgerHead => ({ run, seq: record.seq, hash: record.hash });
 
-/** Those that make a version. */
-export type SignedEvent = EventOf<"run-created" | "version-published" | "run-rolled-back">;
+/** Those that make a version, and those after which another key signs. */
+export type SignedEvent = EventOf<"run-created" | "run-adopted" | "version-published" | "run-rolled-back">;
 /** True where the coordinator signs the head: a reader starts from these. */
 export const isSignedEvent = (event: LedgerEvent): event is SignedEvent => SIGNED.has(event.type);
-const SIGNED: ReadonlySet<string> = new Set<SignedEvent["type"]>(["run-created", "version-published", "run-rolled-back"]);
+const SIGNED: ReadonlySet<string> = new Set<SignedEvent["type"]>(["run-created", "run-adopted", "version-published", "run-rolled-back"]);
 
 /** SHA-256 over the previous hash's 32 bytes followed by the canonical JSON of { seq, atMs, event }. */
 export const recordHash = (previous: Sha256, seq: number, atMs: number, event: LedgerEvent): Sha256 =>

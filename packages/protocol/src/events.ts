@@ -96,6 +96,11 @@ export const LedgerEvent = z.discriminatedUnion("type", [
     /** Null for a run that begins with seeded weights; absent in ledgers that were begun before there were others. */
     origin: z.optional(z.nullable(RunOrigin)),
   }),
+  /**
+   * From here on another coordinator keeps this ledger: the run was restored from an archive, or the coordinator's key was lost. Its head is
+   * signed by the key that it names, as all later ones are.
+   */
+  z.strictObject({ type: z.literal("run-adopted"), coordinator: VolunteerId }),
   z.strictObject({ type: z.literal("run-paused"), by: text }),
   z.strictObject({ type: z.literal("run-resumed"), by: text }),
   z.strictObject({
@@ -186,7 +191,7 @@ export type EventOf<T extends LedgerEvent["type"]> = Extract<LedgerEvent, { type
 /**
  * One line of a ledger. `hash` = SHA-256 over the previous hash's 32 bytes followed by the canonical JSON (RFC 8785) of
  * { seq, atMs, event }; the first record's previous hash is 32 zero bytes. `signature` by the coordinator over
- * ("weft-ledger-head-1", { run, seq, hash }) stands on run-created and on each version-published and run-rolled-back, else null.
+ * ("weft-ledger-head-1", { run, seq, hash }) stands on run-created, run-adopted and on each version-published and run-rolled-back, else null.
  */
 export const LedgerRecord = z.strictObject({
   seq: count,

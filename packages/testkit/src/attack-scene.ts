@@ -1,6 +1,6 @@
 // The scene of every attack: a run, somebody honest with a lease, Eve with another; and what must hold after each attack.
 // Used by the tables in attacks-*.test.ts.
-import { recompute } from "@weft/coordinator";
+import { replay, storageSource } from "@weft/audit";
 import { verifyChain } from "@weft/ledger";
 import type { Assignment, ErrorCode, Result } from "@weft/protocol";
 import { expect } from "vitest";
@@ -40,7 +40,7 @@ export async function expectUnharmed({ kit, run, honest, honestLease, eve }: Sce
   expect(kit.coordinator.detail(run)).toMatchObject({ phase: "finished", version: 2 });
   const records = await kit.records(run);
   expect(await verifyChain(run, records, kit.identity.publicKey)).toMatchObject({ ok: true });
-  expect((await recompute(kit.storage, records)).ok).toBe(true);
+  expect((await replay(storageSource(kit.storage, run))).ok).toBe(true);
   const settledBy = records.flatMap(({ event }) => (event.type === "contribution-admitted" ? [event.header.lease] : []));
   expect(new Set(settledBy).size).toBe(settledBy.length);
   await kit.clock.advance(11 * 60_000);

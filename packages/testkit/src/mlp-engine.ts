@@ -36,7 +36,8 @@ export function mlpStep(model: MlpSpec, weights: Float32Array, batch: Batch): St
       const above = Float64Array.from(bias);
       for (let output = 0; output < above.length; output++) {
         let sum = above[output] as number;
-        for (let input = 0; input < below.length; input++) sum += (matrix[output * below.length + input] as number) * (below[input] as number);
+        for (let input = 0; input < below.length; input++)
+          sum += (matrix[output * below.length + input] as number) * (below[input] as number);
         above[output] = at < layers.length - 1 ? Math.max(0, sum) : sum;
       }
       values.push(above);

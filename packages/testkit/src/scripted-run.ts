@@ -1,7 +1,7 @@
 // A run with scripted arrivals: volunteers come, work, let leases expire, give them back, vanish and return; the run is paused and resumed.
 // Run as a program it prints one line of JSON: the head of the ledger, the published weights, and what recomputing them gave.
 import { pathToFileURL } from "node:url";
-import { recompute } from "@weft/coordinator";
+import { replay, storageSource } from "@weft/audit";
 import { TINY_SPEC } from "./fixtures.ts";
 import { ScriptedVolunteer, unwrap } from "./scripted-volunteer.ts";
 import { TestCoordinator } from "./test-coordinator.ts";
@@ -45,13 +45,18 @@ export async function scriptedRun(): Promise<ScriptedOutcome> {
   unwrap(await kit.coordinator.command({ type: "resume-run", run }, "admin"));
   await trainToTheEnd(kit, [anna, ben]);
   const records = await kit.records(run);
-  const recomputed = await recompute(kit.storage, records);
+  let recomputed: string | null = null;
+  const replayed = await replay(storageSource(kit.storage, run), {
+    onVersion: (found) => {
+      recomputed = found.outcome === "same" ? found.published : null;
+    },
+  });
   return {
     head: records.at(-1)?.hash ?? "",
     records: records.length,
     published: kit.coordinator.detail(run)?.weights.sha256 ?? "",
-    recomputed: recomputed.versions.at(-1)?.recomputed ?? null,
-    same: recomputed.ok && recomputed.versions.length === training.versions,
+    recomputed,
+    same: replayed.ok && replayed.same === training.versions + 1,
   };
 }
 

@@ -1,4 +1,4 @@
-import { recompute } from "@weft/coordinator";
+import { replay, storageSource } from "@weft/audit";
 import { verifyChain } from "@weft/ledger";
 import { expect, test } from "vitest";
 import { ScriptedVolunteer, unwrap } from "./scripted-volunteer.ts";
@@ -20,10 +20,10 @@ test("one volunteer alone trains a run to its end; the ledger verifies and recom
 
   const records = await kit.records(run);
   expect(await verifyChain(run, records, kit.identity.publicKey)).toMatchObject({ ok: true, findings: [] });
-  const recomputed = await recompute(kit.storage, records);
-  expect(recomputed.ok).toBe(true);
-  expect(recomputed.versions.map(({ same }) => same)).toEqual([true, true, true]);
-  expect(recomputed.versions.at(-1)?.recomputed).toBe(detail?.weights.sha256);
+  const published: string[] = [];
+  const replayed = await replay(storageSource(kit.storage, run), { onVersion: (found) => published.push(found.published) });
+  expect(replayed).toMatchObject({ ok: true, same: 4 });
+  expect(published.at(-1)).toBe(detail?.weights.sha256);
 });
 
 test("recomputation names the version whose contribution was changed, and does not go on from it", async () => {
@@ -39,11 +39,15 @@ test("recomputation names the version whose contribution was changed, and does n
   const bytes = (await kit.storage.contributions.get(run, victim)) ?? new Uint8Array();
   bytes[0] = (bytes[0] ?? 0) ^ 64;
   await kit.storage.contributions.put(run, victim, bytes);
-  const recomputed = await recompute(kit.storage, records);
-  expect(recomputed.ok).toBe(false);
-  expect(recomputed.versions.map(({ version, same }) => [version, same])).toEqual([
-    [1, true],
-    [2, false],
+  const versions: unknown[] = [];
+  const replayed = await replay(storageSource(kit.storage, run), {
+    onVersion: ({ version, outcome }) => versions.push([version, outcome]),
+  });
+  expect(replayed.ok).toBe(false);
+  expect(versions).toEqual([
+    [0, "same"],
+    [1, "same"],
+    [2, "different"],
   ]);
 });
 
@@ -77,5 +81,5 @@ test("a restart in the middle of a round loses nothing that was acknowledged, an
   );
   expect(admitted).toHaveLength(1);
   expect(await verifyChain(run, records, kit.identity.publicKey)).toMatchObject({ ok: true });
-  expect((await recompute(kit.storage, records)).ok).toBe(true);
+  expect((await replay(storageSource(kit.storage, run))).ok).toBe(true);
 });

@@ -30,6 +30,14 @@ export function decide(state: ReadonlyRun, input: Input, nowMs: number): Decisio
         : unfitting(state, input.kind);
     case "stop":
       return state.phase === "running" || state.phase === "paused" ? stop(state, input.by) : unfitting(state, input.kind);
+    case "adopt":
+      return state.coordinator === input.coordinator
+        ? { events: [], effects: [], reason: "The run is this coordinator's." }
+        : {
+            events: [{ type: "run-adopted", coordinator: input.coordinator }],
+            effects: [],
+            reason: "The run came from another coordinator; this one goes on with it and signs with its own key.",
+          };
     case "roll-back":
       return decideRollBack(state, input);
     case "block":

@@ -66,6 +66,9 @@ function apply(state: RunState, event: LedgerEvent, atMs: number): void {
   switch (event.type) {
     case "run-created":
       throw new ImpossibleEvent(event, "the run exists");
+    case "run-adopted":
+      state.coordinator = event.coordinator;
+      return;
     case "run-paused":
       state.phase = "paused";
       return;

@@ -16,6 +16,8 @@ import type { VersionPoint } from "./state.ts";
 
 export type Input =
   | { readonly kind: "pause" | "resume" | "stop"; readonly by: string }
+  /** This coordinator keeps the ledger from now on. */
+  | { readonly kind: "adopt"; readonly coordinator: VolunteerId }
   /** `point` is an earlier version of this run as its ledger has it, and its blobs are there. */
   | { readonly kind: "roll-back"; readonly by: string; readonly point: VersionPoint }
   | { readonly kind: "block" | "unblock"; readonly volunteer: VolunteerId; readonly by: string }
@@ -126,6 +128,7 @@ export interface Decision {
 /** Events that must be on disk before their effects show: a promise to somebody, or a change of the weights. */
 export const DURABLE: ReadonlySet<LedgerEvent["type"]> = new Set<EventOf<LedgerEvent["type"]>["type"]>([
   "run-created",
+  "run-adopted",
   "run-paused",
   "run-resumed",
   "run-stopped",

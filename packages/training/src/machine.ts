@@ -13,7 +13,7 @@ export type RoundStanding = "none" | "open" | "collecting" | "closing";
 export type LeaseStanding = "none" | "out" | "waiting" | "settled";
 export type AssignmentStanding = "none" | "live" | "admitted" | "late" | "forfeited";
 
-/** What may happen in any phase: people come and go, answers are turned away, and what is owed is done. */
+/** What may happen in any phase: people come and go, answers are turned away, what is owed is done, another coordinator takes over. */
 const atAnyTime = <S extends RunPhase>(phase: S) =>
   ({
     "volunteer-joined": [phase],
@@ -23,6 +23,7 @@ const atAnyTime = <S extends RunPhase>(phase: S) =>
     "contribution-refused": [phase],
     "version-evaluated": [phase],
     "checkpoint-written": [phase],
+    "run-adopted": [phase],
   }) as const;
 
 const RUN: Machine<RunStanding> = {

@@ -85,7 +85,8 @@ export interface RunState {
   readonly spec: RunSpec;
   readonly dataset: BlobRef;
   readonly parameters: number;
-  readonly coordinator: VolunteerId;
+  /** Whose key signs the ledger's heads now. */
+  coordinator: VolunteerId;
   readonly createdAtMs: number;
   phase: RunPhase;
   /** Rises by one with every publication and every roll-back. The fields up to `steps` are those of its VersionPoint. */

@@ -65,6 +65,8 @@ export function createRunProjection(): RunProjection {
   const checkpoints: CheckpointView[] = [];
   let created: (EventOf<"run-created"> & { readonly atMs: number; readonly specBlob: BlobRef }) | null = null;
   let phase: RunPhase = "running";
+  /** Whose key signs the ledger's heads now. */
+  let coordinator = "";
   let version = 0;
   let steps = 0;
   let samplesSeen = 0;
@@ -140,6 +142,7 @@ export function createRunProjection(): RunProjection {
     switch (event.type) {
       case "run-created":
         created = { ...event, atMs, specBlob: specBlobOf(event.spec) };
+        coordinator = event.coordinator;
         weights = event.weights;
         version = event.origin?.version ?? 0;
         steps = event.origin?.steps ?? 0;
@@ -148,6 +151,9 @@ export function createRunProjection(): RunProjection {
         return;
       case "run-rolled-back":
         rollBack(event, atMs);
+        return;
+      case "run-adopted":
+        coordinator = event.coordinator;
         return;
       case "run-paused":
         phase = "paused";
@@ -237,7 +243,7 @@ export function createRunProjection(): RunProjection {
     summary,
     contributors: volunteers.contributors,
     detail(live) {
-      const { spec, dataset, specBlob, coordinator, origin = null } = theRun();
+      const { spec, dataset, specBlob, origin = null } = theRun();
       const batch = spec.training.samplesPerVersion;
       const next = steps >= spec.training.versions ? version : version + 1;
       return {

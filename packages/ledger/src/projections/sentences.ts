@@ -17,6 +17,8 @@ export function sentenceOf(event: LedgerEvent, nameOf: NameOf): string | null {
   switch (event.type) {
     case "run-created":
       return `Run ${event.run} created with ${event.parameters.toLocaleString("en-US")} parameters${originOf(event)}`;
+    case "run-adopted":
+      return `Taken over by another coordinator, whose key is ${shortKey(event.coordinator)}`;
     case "run-paused":
       return `Paused by ${event.by}`;
     case "run-resumed":
