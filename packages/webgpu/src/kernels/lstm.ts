@@ -5,10 +5,11 @@ import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { type Kernel, launch } from "../launch.ts";
 
-/** A workgroup makes 8 units of 8 windows; sums run in slices of 32, whose weights hold the four gates side by side. */
+/** A workgroup makes 8 units of 8 windows; sums run in slices of 16, whose weights hold the four gates side by side. Longer
+ *  slices take long to compile where workgroup memory is cleared value by value. */
 const TILE = 8;
 const THREADS = TILE * TILE;
-const DEPTH = 8;
+const DEPTH = 16;
 /** One more than a tile, so that threads that store neighbours of a slice do not meet in a bank. */
 const STRIDE = TILE + 1;
 
@@ -70,7 +71,7 @@ ${rest}
 const uniforms = { rows: "u32", length: "u32", hidden: "u32", place: "u32" } as const;
 
 /** z = projected + h_(t-1) W_h^T; the cell and its state. Reads of `recurrent` run along its rows. */
-export const forward: Kernel = {
+const forward: Kernel = {
   name: "lstm",
   outputs: { y: "f32", previous: "f32", cells: "f32", gates: "f32" },
   inputs: { projected: "f32", recurrent: "f32" },
@@ -120,7 +121,7 @@ export const forward: Kernel = {
 };
 
 /** dh = dy + dz_(t+1) W_h, dc = dh o (1 - tanh(c)^2) + dc_(t+1) f_(t+1), and from them dz. `carried` holds the last summand of dc. */
-export const backward: Kernel = {
+const backward: Kernel = {
   name: "lstmGradient",
   outputs: { dProjected: "f32", carried: "f32" },
   inputs: { dy: "f32", cells: "f32", gates: "f32", recurrent: "f32" },
