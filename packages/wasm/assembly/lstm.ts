@@ -74,6 +74,12 @@ export function lstm(
   }
 }
 
+/** 1 - v^2, exact to a few units also where v is close to 1. */
+@inline
+function square1(v: v128): v128 {
+  return f32x4.mul(f32x4.sub(f32x4.splat(1), v), f32x4.add(f32x4.splat(1), v));
+}
+
 /** Back through the places: dh = dy + dz_(t+1) W_h, dc = dh o (1 - tanh(c)^2) + dc_(t+1) f_(t+1), and dz through the activations:
  *  dProjected [rows * length, 4 hidden]. */
 export function lstmGradient(
@@ -97,11 +103,11 @@ export function lstmGradient(
         const bent = tanh4(read(cells + at + o, left));
         const dh = f32x4.add(read(dy + at + o, left), gather(sums + own, row, left));
         const kept = carried + <usize>r * width + o;
-        const dc = f32x4.add(f32x4.mul(f32x4.mul(dh, out), f32x4.sub(one, f32x4.mul(bent, bent))), read(kept, left));
+        const dc = f32x4.add(f32x4.mul(f32x4.mul(dh, out), square1(bent)), read(kept, left));
         const before = t ? read(cells + at - width + o, left) : f32x4.splat(0);
         const di = f32x4.mul(f32x4.mul(dc, g), f32x4.mul(i, f32x4.sub(one, i)));
         const df = f32x4.mul(f32x4.mul(dc, before), f32x4.mul(f, f32x4.sub(one, f)));
-        const dg = f32x4.mul(f32x4.mul(dc, i), f32x4.sub(one, f32x4.mul(g, g)));
+        const dg = f32x4.mul(f32x4.mul(dc, i), square1(g));
         const d = f32x4.mul(f32x4.mul(dh, bent), f32x4.mul(out, f32x4.sub(one, out)));
         write(kept, f32x4.mul(dc, f), left);
         write(dProjected + at4 + o, di, left);

@@ -1,6 +1,5 @@
 // The WASM backend as the suites that all backends share want it.
-import type * as tf from "@tensorflow/tfjs-core";
-import type { Subject } from "../../webgpu/test/fused-suite.ts";
+import type { Subject } from "../../webgpu/test/subject.ts";
 import { registerWasmBackend } from "../src/index.ts";
 
 export async function openSubject(): Promise<Subject> {
@@ -9,7 +8,7 @@ export async function openSubject(): Promise<Subject> {
     read: async (tensors) => {
       const flat = new Float32Array(tensors.reduce((sum, { size }) => sum + size, 0));
       let offset = 0;
-      for (const tensor of tensors as readonly tf.Tensor[]) {
+      for (const tensor of tensors) {
         flat.set(tensor.dataSync<"float32">(), offset);
         offset += tensor.size;
       }

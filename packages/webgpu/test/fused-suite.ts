@@ -4,12 +4,7 @@ import { type RandomStream, randomStream } from "@weft/tensors";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as reference from "./references.ts";
-
-/** A backend with the kernels registered and in use. */
-export interface Subject {
-  read(tensors: readonly tf.Tensor[]): Promise<Float32Array>;
-  close(): void;
-}
+import type { Subject } from "./subject.ts";
 
 /** Unit roundoff of f32. */
 const UNIT = 2 ** -24;

@@ -1,5 +1,2 @@
-// The fused kernels on WASM, by the suite that all backends share.
-import { describeFusedKernels } from "../../../webgpu/test/fused-suite.ts";
-import { openSubject } from "../../test/subject.ts";
-
-describeFusedKernels("the fused kernels on WASM", openSubject);
+// In Node.
+import "../../test/all-suites.ts";
