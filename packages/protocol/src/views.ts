@@ -77,6 +77,7 @@ export interface RollBackView {
   readonly to: number;
   readonly atMs: number;
   readonly by: string;
+  readonly undone?: true;
 }
 
 /** A row of the cloth: one version, who wove how much of it, in canonical order. `volunteer` indexes `RunDetail.volunteers`; a number behind its end stands for people who have no place there. */

@@ -12,6 +12,7 @@ import { LeaseSpans } from "./lease-spans.tsx";
 import { RunHead } from "./run-head.tsx";
 import { useSessionCall } from "./session.ts";
 import { Strip } from "./strip.tsx";
+import { VersionList } from "./version-list.tsx";
 import { Volunteers } from "./volunteers.tsx";
 
 const route = getRouteApi("/admin");
@@ -37,7 +38,8 @@ function Rail({ chosen, onNew }: { chosen: string | null; onNew: () => void }) {
                 <b>{run.name}</b>
                 <span className={`state ${shape}`}>{word}</span>
                 <small>
-                  v{count(run.version)} of {count(run.versions)}
+                  v{count(run.version)}
+                  {run.version === run.steps ? ` of ${count(run.versions)}` : `, round ${count(run.steps)} of ${count(run.versions)}`}
                   {held !== null && ` · ${held.value}`}
                 </small>
               </Link>
@@ -88,6 +90,7 @@ export function Desk({ name }: { name: string }) {
             <Curves detail={detail} />
             <LeaseSpans detail={detail} />
             <Volunteers detail={detail} />
+            <VersionList key={detail.run} detail={detail} onMade={(made) => void navigate({ search: { run: made } })} />
             <div className="pair">
               <Rejections detail={detail} />
               <WhatHappened detail={detail} />

@@ -1,14 +1,16 @@
 // The run at a glance: its name and commands, and the round now in the coordinator's own words.
 
 import { Link } from "@tanstack/react-router";
-import type { RunDetail } from "@weft/protocol";
+import type { RunDetail, RunOrigin, TroubleView } from "@weft/protocol";
 import { type CSSProperties, useState } from "react";
 import { sentenceOf } from "../app/api.ts";
 import { tintOf } from "../cloth/geometry.ts";
 import { useLive } from "../live/observer.ts";
 import { useNow } from "../live/use-now.ts";
 import { clock, count, moment, percent, plural } from "../words/figures.ts";
+import { originWords } from "../words/lineage-words.ts";
 import { capital, modelName, nameOf, phaseEnded, runState, shortVolunteer } from "../words/run-words.ts";
+import { troubleWords } from "../words/trouble-words.ts";
 import { Confirm } from "./dialog.tsx";
 import { useCommand } from "./session.ts";
 
@@ -126,6 +128,33 @@ function Clock({ detail }: { detail: RunDetail }) {
   );
 }
 
+/** Where the run comes from, as a link to its parent on this desk. */
+function Origin({ origin }: { origin: RunOrigin }) {
+  return (
+    <p className="origin small quiet">
+      {capital(originWords(origin))}{" "}
+      <Link to="/admin" search={{ run: origin.run }}>
+        {origin.run}
+      </Link>
+    </p>
+  );
+}
+
+function Trouble({ run, trouble }: { run: string; trouble: TroubleView }) {
+  const { title, next } = troubleWords(trouble);
+  return (
+    <div className="notice trouble" role="alert">
+      <div>
+        <p>
+          <b>{title}</b> {trouble.message}
+        </p>
+        <p className="small">{next}</p>
+        {trouble.kind === "damaged" && <code>npx weft verify {run}</code>}
+      </div>
+    </div>
+  );
+}
+
 export function RunHead({ detail }: { detail: RunDetail }) {
   const { shape, word } = runState(detail);
   const { spec } = detail;
@@ -141,10 +170,15 @@ export function RunHead({ detail }: { detail: RunDetail }) {
         </span>
         <Commands detail={detail} />
       </div>
+      {detail.origin !== null && <Origin origin={detail.origin} />}
       <section aria-label="The round now">
-        <div className="why">
-          <p>{detail.round.reason}</p>
-        </div>
+        {detail.trouble === null ? (
+          <div className="why">
+            <p>{detail.round.reason}</p>
+          </div>
+        ) : (
+          <Trouble run={detail.run} trouble={detail.trouble} />
+        )}
         {detail.phase === "running" && (
           <>
             <Pick detail={detail} />

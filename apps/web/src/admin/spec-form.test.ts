@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { EXAMPLE, readSpec, whereIn } from "./spec-form.ts";
+import { EXAMPLE, nameAfter, readSpec, whereIn } from "./spec-form.ts";
 
 describe("the form for a new run", () => {
   it("starts from a specification that is right", () => {
@@ -19,6 +19,12 @@ describe("the form for a new run", () => {
   it("names the field, the rule and a good value", () => {
     const read = readSpec(JSON.stringify({ ...EXAMPLE, seed: -1 }));
     expect(read).toEqual({ ok: false, problems: [{ field: "seed", rule: "must be at least 0", good: "7" }] });
+  });
+  it("names what comes of another run after it, within the length of a name", () => {
+    expect(nameAfter("digits", "fork")).toBe("digits fork");
+    const long = nameAfter("an unusually long name of a run", "resumed");
+    expect(long).toBe("an unusually long name o resumed");
+    expect(readSpec(JSON.stringify({ ...EXAMPLE, name: long })).ok).toBe(true);
   });
   it("refuses a text that is too long before parsing it", () => {
     const read = readSpec(`"${"x".repeat(70_000)}"`);

@@ -24,7 +24,15 @@ export const EXAMPLE: RunSpec = {
   round: { leaseMs: 3000, deadlineMs: 30_000, maxStaleness: 0 },
   evaluation: { everyVersions: 10, samples: 360 },
   checkpoints: { everyVersions: 60 },
+  retention: { contributions: { versions: 100 } },
 };
+
+const MAX_NAME_CHARACTERS = 32;
+/** `name` with a word behind it, cut where both together are too long for a name. */
+export function nameAfter(name: string, word: string): string {
+  const room = MAX_NAME_CHARACTERS - word.length - 1;
+  return `${[...name].slice(0, room).join("").trimEnd()} ${word}`;
+}
 
 export type SpecText = { readonly ok: true; readonly spec: unknown } | { readonly ok: false; readonly problems: readonly SpecProblem[] };
 

@@ -38,7 +38,10 @@ export function Strip({ detail }: { detail: RunDetail }) {
   return (
     <dl className="strip">
       <Cell name="Version">
-        {count(detail.version)} <small>of {count(detail.versions)}</small>
+        {count(detail.version)}{" "}
+        <small>
+          {detail.version === detail.steps ? "" : `round ${count(detail.steps)} `}of {count(detail.versions)}
+        </small>
       </Cell>
       <Cell name="Pace">
         {rate(rates.versionsPerMinute)} <small>a minute</small>

@@ -16,6 +16,8 @@ export interface Line {
   readonly widthPx?: number;
   /** Drawn behind the others; without name, figure or table column. */
   readonly faint?: boolean;
+  /** Several pieces: where values are missing, the line is too. */
+  readonly parted?: boolean;
 }
 export interface LineChartProps {
   /** The story of the curves in one sentence. */
@@ -134,7 +136,7 @@ function optionsOf(props: () => LineChartProps, widthPx: number, onCursor: (inde
           label: line.name,
           stroke: () => token(line.ink),
           width: line.widthPx ?? 1.75,
-          spanGaps: true,
+          spanGaps: line.parted !== true,
           points: { show: line.column.filter((value) => value !== null).length === 1 },
           ...(line.dash === undefined ? {} : { dash: [...line.dash] }),
         }),
@@ -161,7 +163,7 @@ export function LineChart(props: LineChartProps) {
   newest.current = props;
   const [index, setIndex] = useState<number | null>(null);
   // The lines' names and dyes decide the structure; new values of the same lines are only set.
-  const structure = props.lines.map((line) => `${line.name}:${line.ink}`).join("|");
+  const structure = props.lines.map((line) => `${line.name}:${line.ink}:${line.parted === true}`).join("|");
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: props are read through the ref; only another structure makes another plot
   useEffect(() => {

@@ -24,7 +24,10 @@ export function LossChart({ detail, measure, across = "version", smoothing = 0, 
   }, [versionPoints, evaluations, across, measure]);
   const smoothed = useMemo(() => smooth(curves.training, smoothing), [curves, smoothing]);
   const range = useMemo(
-    () => (measure === "accuracy" ? accuracyRange(curves.accuracy) : (lossRange([smoothed, curves.heldOut]) ?? ([0, 1] as const))),
+    () =>
+      measure === "accuracy"
+        ? accuracyRange([...curves.accuracy, ...curves.undoneAccuracy])
+        : (lossRange([smoothed, curves.heldOut]) ?? ([0, 1] as const)),
     [measure, smoothed, curves],
   );
   const marks = useMemo(() => (across === "version" ? checkpoints.map((checkpoint) => checkpoint.version) : []), [checkpoints, across]);
@@ -33,14 +36,17 @@ export function LossChart({ detail, measure, across = "version", smoothing = 0, 
   const format = measure === "accuracy" ? (value: number) => percent(value) : loss;
   if (measure === "accuracy" && lastOf(curves.accuracy) === null)
     return <EmptyChart heightPx={heightPx} text="Not evaluated yet; the first evaluation draws the first point." />;
-  const lines: readonly Line[] =
-    measure === "accuracy"
+  const undone = measure === "accuracy" ? curves.undoneAccuracy : curves.undone;
+  const lines: readonly Line[] = [
+    ...(lastOf(undone) === null ? [] : [{ name: "undone", column: undone, ink: "ink-3", dash: [4, 4], parted: true }]),
+    ...(measure === "accuracy"
       ? [{ name: "held-out", column: curves.accuracy, ink: "series-3", widthPx: 2 }]
       : [
           ...(smoothing > 0 ? [{ name: "raw", column: curves.training, ink: "series-1-faint", widthPx: 1, faint: true }] : []),
           { name: "training", column: smoothed, ink: "series-1" },
           { name: "held-out", column: curves.heldOut, ink: "series-3", widthPx: 2 },
-        ];
+        ]),
+  ];
   return (
     <LineChart
       label={storyOf(detail.name, measure, curves.x.length, lines, format)}

@@ -27,10 +27,25 @@ describe("curves", () => {
       training: [null, 3, 2],
       heldOut: [4, null, 2.5],
       accuracy: [0, null, 0.2],
+      undone: [null, null, null],
+      undoneAccuracy: [null, null, null],
     });
   });
   it("place an evaluation at the samples its version had seen", () => {
     expect(joinCurves(points, evaluations, "samples").x).toEqual([0, 100, 200]);
+  });
+  it("keep what was undone apart", () => {
+    const back = [point(1, 1_000, 3), { ...point(2, 2_000, 9), undone: true as const }, point(4, 4_000, 2)];
+    const curves = joinCurves(back, [{ ...evaluation(2, 2_500, 8), undone: true }, evaluation(4, 4_500, 2.5)], "version");
+    expect(curves).toEqual({
+      x: [1, 2, 4],
+      training: [3, null, 2],
+      heldOut: [null, null, 2.5],
+      accuracy: [null, null, 0.4],
+      undone: [null, 9, null],
+      undoneAccuracy: [null, 0.2, null],
+    });
+    expect(evaluatedOnly(curves).x).toEqual([2, 4]);
   });
   it("can be cut down to the evaluated points", () => {
     expect(evaluatedOnly(joinCurves(points, evaluations, "version"))).toEqual({
@@ -38,6 +53,8 @@ describe("curves", () => {
       training: [null, 2],
       heldOut: [4, 2.5],
       accuracy: [0, 0.2],
+      undone: [null, null],
+      undoneAccuracy: [null, null],
     });
   });
   it("keep each point's own time", () => {

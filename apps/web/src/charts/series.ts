@@ -4,12 +4,17 @@ import type { EvaluationPoint, VersionPoint } from "@weft/protocol";
 export type Across = "version" | "samples" | "time";
 export type Column = readonly (number | null)[];
 
+/** One version's values, and what was undone apart from what the present weights come from. */
 export interface Curves {
   readonly x: readonly number[];
   readonly training: Column;
   readonly heldOut: Column;
   readonly accuracy: Column;
+  readonly undone: Column;
+  readonly undoneAccuracy: Column;
 }
+type Row = Record<Exclude<keyof Curves, "x">, number | null>;
+const EMPTY: Row = { training: null, heldOut: null, accuracy: null, undone: null, undoneAccuracy: null };
 
 /** x is the version, the samples seen, or seconds since 1970; a point that lacks a value is null. Sorted, each x once. */
 export function joinCurves(points: readonly VersionPoint[], evaluations: readonly EvaluationPoint[], across: Across): Curves {
@@ -26,32 +31,51 @@ export function joinCurves(points: readonly VersionPoint[], evaluations: readonl
         return across satisfies never;
     }
   };
-  const rows = new Map<number, { training: number | null; heldOut: number | null; accuracy: number | null }>();
-  const row = (x: number) => {
-    const found = rows.get(x) ?? { training: null, heldOut: null, accuracy: null };
+  const rows = new Map<number, Row>();
+  const row = (x: number): Row => {
+    const found = rows.get(x) ?? { ...EMPTY };
     rows.set(x, found);
     return found;
   };
   for (const point of points) {
     const x = place(point);
-    if (x !== null) row(x).training = point.lossMean;
+    if (x === null) continue;
+    if (point.undone === true) row(x).undone = point.lossMean;
+    else row(x).training = point.lossMean;
   }
   for (const point of evaluations) {
     const x = place(point);
     if (x === null) continue;
     const held = row(x);
-    held.heldOut = point.lossMean;
-    held.accuracy = point.accuracy;
+    if (point.undone === true) held.undoneAccuracy = point.accuracy;
+    else {
+      held.heldOut = point.lossMean;
+      held.accuracy = point.accuracy;
+    }
   }
   const x = [...rows.keys()].sort((a, b) => a - b);
-  const column = (key: "training" | "heldOut" | "accuracy"): Column => x.map((at) => rows.get(at)?.[key] ?? null);
-  return { x, training: column("training"), heldOut: column("heldOut"), accuracy: column("accuracy") };
+  const column = (key: keyof Row): Column => x.map((at) => rows.get(at)?.[key] ?? null);
+  return {
+    x,
+    training: column("training"),
+    heldOut: column("heldOut"),
+    accuracy: column("accuracy"),
+    undone: column("undone"),
+    undoneAccuracy: column("undoneAccuracy"),
+  };
 }
 
 /** The evaluated points alone: a curve that has no value in between needs no empty places under the crosshair. */
-export function evaluatedOnly({ x, training, heldOut, accuracy }: Curves): Curves {
-  const there = (_: unknown, index: number): boolean => heldOut[index] !== null;
-  return { x: x.filter(there), training: training.filter(there), heldOut: heldOut.filter(there), accuracy: accuracy.filter(there) };
+export function evaluatedOnly(curves: Curves): Curves {
+  const there = (_: unknown, index: number): boolean => curves.heldOut[index] !== null || curves.undoneAccuracy[index] !== null;
+  return {
+    x: curves.x.filter(there),
+    training: curves.training.filter(there),
+    heldOut: curves.heldOut.filter(there),
+    accuracy: curves.accuracy.filter(there),
+    undone: curves.undone.filter(there),
+    undoneAccuracy: curves.undoneAccuracy.filter(there),
+  };
 }
 
 /**
@@ -117,7 +141,8 @@ export function throughput(
   const tail = points.slice(-(rounds + 1));
   return tail.slice(1).flatMap((point, index) => {
     const before = tail[index];
-    if (before === undefined || point.atMs <= before.atMs) return [];
+    // After going back fewer samples lie behind a version than behind the one before it.
+    if (before === undefined || point.atMs <= before.atMs || point.samplesSeen <= before.samplesSeen) return [];
     return [{ version: point.version, perSecond: ((point.samplesSeen - before.samplesSeen) * 1000) / (point.atMs - before.atMs) }];
   });
 }

@@ -11,6 +11,7 @@ describe("a row of the cloth", () => {
     const row = wovenRow({ version: 7, shares: shares([1, 32], [0, 64], [1, 32]) }, -1);
     expect(row).toEqual({
       version: 7,
+      undone: false,
       stretches: [
         { tint: tintOf(0), share: 0.5, done: 1 },
         { tint: tintOf(1), share: 0.5, done: 1 },
@@ -24,6 +25,7 @@ describe("a row of the cloth", () => {
   });
   it("is bare where nothing was counted", () => {
     expect(wovenRow({ version: 7, shares: [] }, 0).stretches).toEqual([]);
+    expect(wovenRow({ version: 7, shares: [], undone: true }, 0).undone).toBe(true);
   });
   it("covers every warp end exactly once, whatever the shares", () => {
     fc.assert(

@@ -22,6 +22,8 @@ export interface Stretch {
 export interface WovenRow {
   readonly version: number;
   readonly stretches: readonly Stretch[];
+  /** The run was rolled back past this version. */
+  readonly undone: boolean;
 }
 
 /** Own thread first, where it enters the cloth; then in order of joining, so that a person's stretches lie under one another. */
@@ -35,6 +37,7 @@ export function wovenRow(row: ClothRow, mine: number): WovenRow {
   const people = [...samples.keys()].sort(byPerson(mine));
   return {
     version: row.version,
+    undone: row.undone === true,
     stretches:
       all === 0
         ? []

@@ -37,6 +37,8 @@ interface Ink {
 }
 
 const BEAT_MS = 260;
+/** Rows that were undone stay in the cloth, bleached. */
+const UNDONE_ALPHA = 0.3;
 /** The thread sways slowly: 20 pictures a second are enough and leave the machine to its work. A beat is drawn at full rate. */
 const SWAY_FRAME_MS = 50;
 
@@ -103,6 +105,7 @@ export function createLoom(canvas: HTMLCanvasElement, host: HTMLElement, bed: HT
     rowsBelow()
       .slice(0, many)
       .forEach((row, k) => {
+        target.globalAlpha = row.undone ? UNDONE_ALPHA : 1;
         for (const [from, to, { tint }] of spread(row.stretches, g.ends))
           stretch(target, g.x, [from, to], row.version, k * ROW, ink.tints[tint] ?? ink.warp);
       });

@@ -13,6 +13,7 @@ import { Facts, YourCredit, YourMachine } from "./below.tsx";
 import { During } from "./during.tsx";
 import { type Lending, lender } from "./lender.ts";
 import { LoomView } from "./loom-view.tsx";
+import { useHeadFocus } from "./use-head-focus.ts";
 import "../styles/lend.css";
 
 const route = getRouteApi("/");
@@ -139,6 +140,8 @@ export function LendPage() {
       if (found.kind === "gpu" || found.reason !== "insecure") lender.press(wish, found.kind === "no-gpu");
     });
   }, [lend, runsKnown, wish]);
+
+  useHeadFocus(`${status.state} ${lending.pressedAtMs === null}`);
 
   const detail = live?.run === run ? live : null;
   const summary = runs.find((one) => one.run === run) ?? detail;

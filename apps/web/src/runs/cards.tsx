@@ -1,6 +1,7 @@
 // The specification and the data of a run, as pairs. Everything here is read from the run itself.
 import { type DatasetManifest, type RunDetail, readsText } from "@weft/protocol";
 import { count, plural } from "../words/figures.ts";
+import { retentionWords } from "../words/lineage-words.ts";
 import { inputWords, licence, modelWords, optimizerWords, scheduleWords } from "../words/run-words.ts";
 import { specOf } from "./downloads.ts";
 
@@ -39,6 +40,7 @@ export function Specification({ detail }: { detail: RunDetail }) {
           ["Rule", "mean, weighted by samples"],
           ["Codec", training.codec],
           ["Round", `leases of ${round.leaseMs / 1000} s, deadline ${round.deadlineMs / 1000} s`],
+          ["Contributions kept", retentionWords(spec).kept],
           ["Seed", String(spec.seed)],
         ]}
       />

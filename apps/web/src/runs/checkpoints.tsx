@@ -50,9 +50,9 @@ export function Checkpoints({ detail }: { detail: RunDetail }) {
             </thead>
             <tbody>
               {newest.map((checkpoint) => (
-                <tr key={checkpoint.version}>
+                <tr key={checkpoint.version} className={checkpoint.undone === true ? "undone" : ""}>
                   <td>
-                    <b>v{count(checkpoint.version)}</b>
+                    <b>v{count(checkpoint.version)}</b> {checkpoint.undone === true && <span className="state held">undone</span>}
                   </td>
                   <td className="hide">{moment(checkpoint.atMs, nowMs)}</td>
                   <td className="num">

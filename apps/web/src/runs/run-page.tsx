@@ -7,9 +7,11 @@ import { LossChart } from "../charts/loss-chart.tsx";
 import { Swatch } from "../cloth/swatch.tsx";
 import { observer, useLive } from "../live/observer.ts";
 import { useNow } from "../live/use-now.ts";
-import { bytes, clock, count } from "../words/figures.ts";
+import { bytes, clock, count, moment } from "../words/figures.ts";
+import { originWords, progressWords } from "../words/lineage-words.ts";
 import { capital, isClassifier, licence, people, phaseEnded, quality, runState } from "../words/run-words.ts";
 import { DataCard, Specification } from "./cards.tsx";
+import { CheckIt } from "./check-it.tsx";
 import { Checkpoints, LoadIt } from "./checkpoints.tsx";
 import { Contributors } from "./contributors.tsx";
 import { downloadOf } from "./downloads.ts";
@@ -27,7 +29,7 @@ function Top({ detail }: { detail: RunDetail }) {
   const ends =
     detail.phase === "running" && detail.rates.remainingMs !== null ? `ends about ${clock(nowMs + detail.rates.remainingMs, false)}` : null;
   const facts = [
-    `version ${count(detail.version)} of ${count(detail.versions)}`,
+    progressWords(detail),
     phaseEnded(detail.phase)
       ? `${people(detail.volunteersEver)} took part`
       : `${people(detail.volunteersNow)} now, ${count(detail.volunteersEver)} so far`,
@@ -45,6 +47,24 @@ function Top({ detail }: { detail: RunDetail }) {
           <span className={`state ${shape}`}>{capital(word)}</span>
           <span>{facts.join(" · ")}</span>
         </p>
+        {detail.origin !== null && (
+          <p className="meta">
+            <span>
+              {capital(originWords(detail.origin))}{" "}
+              <Link to="/runs/$run" params={{ run: detail.origin.run }}>
+                {detail.origin.run}
+              </Link>
+            </span>
+          </p>
+        )}
+        {detail.rollBacks.map((back) => (
+          <p key={back.version} className="meta">
+            <span>
+              Rolled back to v{count(back.to)} on {moment(back.atMs, nowMs)}: versions {count(back.to + 1)} to {count(back.version - 1)} are
+              undone
+            </span>
+          </p>
+        ))}
       </div>
       <div className="acts">
         {newest !== null && (
@@ -115,6 +135,7 @@ export function RunPage() {
             <Contributors detail={detail} />
             <LoadIt detail={detail} />
           </div>
+          <CheckIt detail={detail} />
         </>
       )}
     </main>

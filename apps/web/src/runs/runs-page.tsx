@@ -63,9 +63,12 @@ function Row({ run }: { run: RunSummary }) {
         <p className="note">{plural(run.parameters, "parameter")}</p>
       </td>
       <td>
-        <span className="weave" style={{ "--p": `${Math.min(100, (100 * run.version) / run.versions)}%` } as CSSProperties} />
+        <span className="weave" style={{ "--p": `${Math.min(100, (100 * run.steps) / run.versions)}%` } as CSSProperties} />
         <p>
-          version {count(run.version)} <span className="quiet">of {count(run.versions)}</span>
+          version {count(run.version)}
+          <span className="quiet">
+            {run.version === run.steps ? "" : `, round ${count(run.steps)}`} of {count(run.versions)}
+          </span>
         </p>
         <p>
           <span className={`state ${shape} light`}>{shape === "live" ? `${word}, ${people(run.volunteersNow)}` : word}</span>

@@ -18,12 +18,17 @@ describe("words about runs", () => {
     expect(quality({ model: "gpt", accuracy: null, heldOutLoss: null })).toBeNull();
   });
   it("says that a running run without volunteers waits", () => {
-    expect(runState({ phase: "running", volunteersNow: 0, version: 0 })).toEqual({
+    expect(runState({ phase: "running", volunteersNow: 0, version: 0, trouble: null })).toEqual({
       shape: "wait",
       word: "waiting for its first volunteer",
     });
-    expect(runState({ phase: "running", volunteersNow: 3, version: 0 }).shape).toBe("live");
-    expect(runState({ phase: "finished", volunteersNow: 3, version: 9 }).word).toBe("finished");
+    expect(runState({ phase: "running", volunteersNow: 3, version: 0, trouble: null }).shape).toBe("live");
+    expect(runState({ phase: "finished", volunteersNow: 3, version: 9, trouble: null }).word).toBe("finished");
+  });
+  it("puts trouble before all else, while the run is not over", () => {
+    const trouble = { kind: "disk-full", message: "The disk is full." } as const;
+    expect(runState({ phase: "running", volunteersNow: 3, version: 4, trouble })).toEqual({ shape: "fault", word: "disk full" });
+    expect(runState({ phase: "finished", volunteersNow: 0, version: 9, trouble }).word).toBe("finished");
   });
   it("shortens keys exactly as the protocol does", () => {
     const key = "b3e91b0c".repeat(8);

@@ -1,6 +1,7 @@
 // What pages say of runs, licences, models and people. Reads views only.
 import type { ModelSpec, OptimizerSpec, RunPhase, RunSummary, ScheduleSpec, VolunteerView } from "@weft/protocol";
 import { count, loss, percent, plural, small } from "./figures.ts";
+import { troubleWords } from "./trouble-words.ts";
 
 /** SPDX identifiers as people write them. */
 export function licence(spdx: string): string {
@@ -22,7 +23,8 @@ export function quality(run: Pick<RunSummary, "model" | "accuracy" | "heldOutLos
 
 export type StateShape = "live" | "wait" | "held" | "done" | "fault";
 /** A shape and a word, as every state is shown. */
-export function runState(run: Pick<RunSummary, "phase" | "volunteersNow" | "version">): { shape: StateShape; word: string } {
+export function runState(run: Pick<RunSummary, "phase" | "volunteersNow" | "version" | "trouble">): { shape: StateShape; word: string } {
+  if (run.trouble !== null && !phaseEnded(run.phase)) return { shape: "fault", word: troubleWords(run.trouble).word };
   switch (run.phase) {
     case "running":
       if (run.volunteersNow > 0) return { shape: "live", word: "collecting" };

@@ -102,7 +102,7 @@ export function createRunProjection(): RunProjection {
     lastPublishedMs = atMs;
     bytesIn = 0;
     rollBacks.add({ version, to: event.to, atMs, by: event.by });
-    for (const series of [points, evaluations, cloth]) series.change(marked);
+    for (const series of [points, evaluations, cloth, rollBacks]) series.change(marked);
     for (const [index, checkpoint] of checkpoints.entries()) checkpoints[index] = marked(checkpoint);
   };
   /** The same object where nothing changes. */
