@@ -1,13 +1,24 @@
 import { createHash } from "node:crypto";
-import { f32ToHex, type LedgerRecord } from "@weft/protocol";
+import { f32ToHex, type LedgerEvent, type LedgerRecord } from "@weft/protocol";
 import { describe, expect, it } from "vitest";
-import { coordinator, story } from "../test/story.ts";
+import { ada, coordinator, story } from "../test/story.ts";
 import { appendRecords, emptyHead, headAfter } from "./chain.ts";
 import { createIdentity } from "./signatures.ts";
 import { verifyChain } from "./verify.ts";
 
 const RUN = "digits";
-const ledger = (): LedgerRecord[] => structuredClone(appendRecords(emptyHead(RUN), story(4), 1_000, coordinator.sign));
+/** Four versions, then back to the second; then it is stopped. */
+const events = (): LedgerEvent[] => {
+  const blob = { sha256: "3".repeat(64), sizeBytes: 9_000 };
+  const abandoned = [{ lease: "4.0", volunteer: ada.publicKey, sha256: "4".repeat(64), samples: 8 }];
+  const by = "ada";
+  return [
+    ...story(4),
+    { type: "run-rolled-back", version: 5, to: 2, by, weights: blob, optimizer: blob, position: 32, steps: 2, abandoned },
+    { type: "run-stopped", by, abandoned: [] },
+  ];
+};
+const ledger = (): LedgerRecord[] => structuredClone(appendRecords(emptyHead(RUN), events(), 1_000, coordinator.sign));
 const at = (records: LedgerRecord[], seq: number): LedgerRecord => {
   const record = records[seq];
   if (record === undefined) throw new Error(`no record ${seq}`);
@@ -65,12 +76,13 @@ describe("the hash chain", () => {
   it("verifies, with run-created and every version signed, against the coordinator's key and against its own word", async () => {
     const records = ledger();
     const report = await verifyChain(RUN, records, coordinator.publicKey);
-    expect(report).toMatchObject({ ok: true, findings: [], records: records.length, signedHeads: 5 });
+    expect(report).toMatchObject({ ok: true, findings: [], records: records.length, signedHeads: 6 });
     expect(report.head).toEqual(headAfter(RUN, at(records, records.length - 1)));
     expect((await verifyChain(RUN, records)).ok).toBe(true);
     expect(records.filter(({ signature }) => signature !== null).map(({ event }) => event.type)).toEqual([
       "run-created",
       ...Array.from({ length: 4 }, () => "version-published"),
+      "run-rolled-back",
     ]);
   });
 
@@ -107,12 +119,12 @@ describe("the hash chain", () => {
   });
 
   it("shows a history that was rewritten consistently but not signed by the coordinator", async () => {
-    const forged = story(4).map((event) =>
+    const forged = events().map((event) =>
       event.type === "version-evaluated" ? { ...event, evaluation: { ...event.evaluation, accuracy: f32ToHex(1) } } : event,
     );
     const records = appendRecords(emptyHead(RUN), forged, 1_000, createIdentity(new Uint8Array(32).fill(3)).sign);
     const faults = await faultsOf(records, coordinator.publicKey);
-    expect(faults.length).toBe(5);
+    expect(faults.length).toBe(6);
     expect(faults.every((fault) => fault.startsWith("bad-signature"))).toBe(true);
   });
 

@@ -1,6 +1,6 @@
-import { f32ToHex, type LedgerEvent, type LedgerRecord, shortKey } from "@weft/protocol";
+import { type EventOf, f32ToHex, type LedgerEvent, type LedgerRecord, shortKey } from "@weft/protocol";
 import { describe, expect, it } from "vitest";
-import { ada, bob, coordinator, manifest, spec, story } from "../../test/story.ts";
+import { ada, bob, coordinator, created, manifest, spec, story } from "../../test/story.ts";
 import { canonicalBytes } from "../canonical.ts";
 import { sha256 } from "../hash.ts";
 import { ledgerOnly } from "./live.ts";
@@ -184,6 +184,79 @@ describe("a run's projection", () => {
     expect(phases([{ type: "run-finished", version: 1 }])).toBe("finished");
     const blocked = projectionOf([...story(1), { type: "volunteer-blocked", volunteer: bob.publicKey, by }]).detail(live);
     expect(blocked.volunteers.map((volunteer) => volunteer.blocked)).toEqual([false, true]);
+  });
+
+  describe("of a run that was rolled back", () => {
+    const rolledBack: EventOf<"run-rolled-back"> = {
+      type: "run-rolled-back",
+      version: 9,
+      to: 3,
+      by: "ada",
+      weights: { sha256: "3".repeat(64), sizeBytes: 9_000 },
+      optimizer: null,
+      position: 48,
+      steps: 3,
+      abandoned: [{ lease: "8.0", volunteer: ada.publicKey, sha256: "4".repeat(64), samples: 8 }],
+    };
+    const undoneOf = (items: readonly { readonly version: number; readonly undone?: true }[]): number[] =>
+      items.filter(({ undone }) => undone === true).map(({ version }) => version);
+
+    it("marks what is undone, keeps it, and shows where the weights stand", () => {
+      const before = projectionOf(story(8)).detail(live);
+      const detail = projectionOf([...story(8), rolledBack]).detail(live);
+      expect(detail).toMatchObject({ version: 9, steps: 3, weights: rolledBack.weights, rollBacks: [{ version: 9, to: 3, by: "ada" }] });
+      expect(undoneOf(detail.versionPoints)).toEqual([4, 5, 6, 7, 8]);
+      expect(undoneOf(detail.cloth)).toEqual([4, 5, 6, 7, 8]);
+      expect(undoneOf(detail.evaluations)).toEqual([4, 6, 8]);
+      expect(undoneOf(detail.checkpoints)).toEqual([4, 8]);
+      expect(detail.newestCheckpoint).toBeNull();
+      expect(detail.lossMean).toBe(before.versionPoints[2]?.lossMean);
+      expect(detail.heldOutLoss).toBe(before.evaluations[0]?.lossMean);
+      expect(detail.spark).toHaveLength(1);
+      expect(detail.log.at(-1)?.text).toBe(
+        "Rolled back to v3 by ada: v9 has its weights; 1 contribution of the open round will not be counted",
+      );
+      expect(detail.round).toMatchObject({ version: 10, phase: "waiting", leases: [] });
+      expect(before.origin).toBeNull();
+    });
+
+    it("takes the marks away where another roll-back goes back to an undone version, and counts samples on from there", () => {
+      const again = { ...rolledBack, version: 10, to: 6, position: 96, steps: 6, abandoned: [] };
+      const next = { ...story(8).findLast(({ type }) => type === "version-published"), version: 11 } as LedgerEvent;
+      const detail = projectionOf([...story(8), rolledBack, again, next]).detail(live);
+      expect(undoneOf(detail.versionPoints)).toEqual([7, 8]);
+      expect(detail.versionPoints.at(-1)).toMatchObject({ version: 11, samplesSeen: 112 });
+      expect(detail).toMatchObject({ version: 11, steps: 7, newestCheckpoint: { version: 4 } });
+    });
+
+    it("is paused where it was finished", () => {
+      const { phase } = projectionOf([...story(8), { type: "run-finished", version: 8 }, rolledBack]).detail(live);
+      expect(phase).toBe("paused");
+    });
+  });
+
+  it("of a run that goes on from another's version begins with its number, steps and samples", () => {
+    const optimizer = { sha256: "5".repeat(64), sizeBytes: 9 };
+    const origin = {
+      change: "fork",
+      run: "older",
+      version: 40,
+      seq: 300,
+      head: "6".repeat(64),
+      position: 320,
+      steps: 20,
+      optimizer,
+    } as const;
+    const detail = projectionOf([{ ...created, origin } as LedgerEvent]).detail(live);
+    expect(detail).toMatchObject({
+      version: 40,
+      steps: 20,
+      origin,
+      log: [{ text: expect.stringContaining("forked from v40 of run older") }],
+    });
+    const first = { ...story(1).findLast(({ type }) => type === "version-published"), version: 41 } as LedgerEvent;
+    const after = projectionOf([{ ...created, origin } as LedgerEvent, first]).detail(live);
+    expect(after.versionPoints).toMatchObject([{ version: 41, samplesSeen: 336 }]);
   });
 
   it("refuses to begin with anything but run-created", () => {
