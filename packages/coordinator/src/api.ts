@@ -75,7 +75,8 @@ export interface VolunteerPort {
 export interface VolunteerSession {
   /** Parses, bounds and answers one message; never throws. Binary messages (`chunk`) arrive as Uint8Array of any alignment. */
   handle(event: string, message: unknown): Promise<Result<unknown>>;
-  disconnected(): void;
+  /** `silentMs`: for how long nothing had come when the connection was given up; that much less its leases are kept for its return. */
+  disconnected(silentMs?: number): void;
 }
 
 /** What the coordinator holds in memory, beside what pages show. */

@@ -221,6 +221,7 @@ export class Coordinator implements CoordinatorApi {
 
   async close(): Promise<void> {
     this.#closing = true;
+    await this.#desk.uploads.arrived();
     await this.#desk.uploads.idle();
     await this.idle();
     this.#sessions.endAll();
@@ -331,7 +332,7 @@ export class Coordinator implements CoordinatorApi {
       isClosing: () => this.#closing,
       isBlocked: (volunteer) => [...this.#runs.values()].some((run) => run.loop.state.volunteers.get(volunteer)?.blocked === true),
       welcome: (session, member) => this.#welcome(session, member),
-      gone: (session) => this.#sessions.gone(session),
+      gone: (session, silentMs) => this.#sessions.gone(session, silentMs),
       broken: (event, error) => {
         this.#counters.add("internal-errors");
         this.#log(`answering ${event} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

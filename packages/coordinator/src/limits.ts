@@ -43,6 +43,8 @@ export const VISIT_MS = 60_000;
 export const UPLOAD_IDLE_MS = 10 * 60_000;
 /** An upload that sends nothing for so long while others wait loses its place: a line of 0.25 Mbit/s still brings a chunk in this time. */
 export const UPLOAD_STALLED_MS = 10_000;
+/** A coordinator that stops waits for uploads that are being sent; one of which nothing came for so long is not: a chunk at 1 Mbit/s takes 2 s. */
+export const UPLOAD_PAUSED_MS = 2_000;
 /** Shortest and longest wait that is named to who waits for a place, and what each one ahead in the line adds: they do not come at once. */
 export const PLACE_WAIT_MS = 200;
 export const PLACE_WAIT_EACH_MS = 40;

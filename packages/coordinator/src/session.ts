@@ -38,7 +38,7 @@ export interface SessionHost {
   isBlocked(volunteer: string): boolean;
   /** The hello held: this session now speaks for the volunteer, in place of an older one. */
   welcome(session: Session, member: Member): Welcome;
-  gone(session: Session): void;
+  gone(session: Session, silentMs: number): void;
   /** A programming error in answering a message; the sender gets `internal`. */
   broken(event: string, error: unknown): void;
 }
@@ -103,9 +103,9 @@ export class Session implements VolunteerSession {
     this.port.close();
   }
 
-  disconnected(): void {
+  disconnected(silentMs = 0): void {
     // The host is told also of a session that it ended itself: its place at the address becomes free only now.
-    this.#host.gone(this);
+    this.#host.gone(this, silentMs);
     if (this.#state.kind !== "closed") this.#state = { kind: "closed", why: CLOSED };
   }
 

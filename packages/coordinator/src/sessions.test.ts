@@ -194,6 +194,44 @@ test("a coordinator that closes offers nothing more, finishes what is arriving, 
   expect((await kit.records(run)).some(({ event }) => event.type === "contribution-admitted")).toBe(true);
 });
 
+test("a coordinator that closes lets an upload end that is being sent, and waits for none that has stopped", async () => {
+  const kit = await TestCoordinator.start();
+  await kit.createRun(TWO_CHUNK_SPEC);
+  const [anna, ben] = [new ScriptedVolunteer(1), new ScriptedVolunteer(2)];
+  await anna.join(kit.coordinator);
+  await ben.join(kit.coordinator);
+  const [sending, stopped] = [anna.contribution(await anna.lease(null, 2)), ben.contribution(await ben.lease(null, 2))];
+  for (const [volunteer, contribution] of [
+    [ben, stopped],
+    [anna, sending],
+  ] as const) {
+    unwrap(await volunteer.open(contribution));
+    unwrap(await volunteer.chunk(contribution, 0));
+  }
+  let closed = false;
+  const closing = kit.coordinator.close().then(() => {
+    closed = true;
+  });
+  await kit.pass(1_000);
+  expect(closed).toBe(false);
+  expect(unwrap(await anna.chunk(sending, 1)).kind).toBe("admitted");
+  await kit.pass(2_000);
+  await closing;
+  expect([anna.closed, ben.closed]).toEqual([1, 1]);
+});
+
+test("a volunteer whose silence was waited for already is not waited for again: its lease is free at the next tick", async () => {
+  const kit = await TestCoordinator.start();
+  await kit.createRun();
+  const [anna, ben] = [new ScriptedVolunteer(1), new ScriptedVolunteer(2)];
+  await anna.join(kit.coordinator);
+  const { lease } = await anna.lease(null, 8);
+  anna.session.disconnected(8_000);
+  await kit.pass(500);
+  await ben.join(kit.coordinator);
+  expect(await ben.lease(null, 8)).toMatchObject({ lease, attempt: 2 });
+});
+
 test("an answer that comes in after its deadline counts while nobody else has settled the lease", async () => {
   const kit = await TestCoordinator.start();
   await kit.createRun(TWO_CHUNK_SPEC);

@@ -67,7 +67,7 @@ export class Sessions {
     return member;
   }
 
-  gone(session: Session): void {
+  gone(session: Session, silentMs: number): void {
     if (!this.#open.delete(session)) return;
     const left = (this.#perAddress.get(session.port.address) ?? 1) - 1;
     if (left > 0) this.#perAddress.set(session.port.address, left);
@@ -79,7 +79,8 @@ export class Sessions {
     const { volunteer } = spoke;
     if (this.#members.get(volunteer)?.session !== session) return;
     this.#members.delete(volunteer);
-    this.#departing.set(volunteer, this.#host.options.clock.now() + this.#limits.reconnectGraceMs);
+    const graceMs = Math.max(0, this.#limits.reconnectGraceMs - silentMs);
+    this.#departing.set(volunteer, this.#host.options.clock.now() + graceMs);
   }
 
   tick(): void {

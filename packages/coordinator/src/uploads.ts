@@ -17,7 +17,7 @@ import {
 import { leaseBase } from "@weft/training";
 import type { Counters } from "./counters.ts";
 import { KeptVerdicts } from "./kept-verdicts.ts";
-import { KEPT_VERDICTS, UPLOAD_IDLE_MS } from "./limits.ts";
+import { KEPT_VERDICTS, UPLOAD_IDLE_MS, UPLOAD_PAUSED_MS } from "./limits.ts";
 import type { Inspection } from "./ports.ts";
 import { aboutOf, chunkBytes, chunksOf, earlierUpload, keyOf, newUpload, type Upload, UploadTable } from "./upload.ts";
 import { type PlaceLimits, UploadPlaces } from "./upload-places.ts";
@@ -50,6 +50,8 @@ export class Uploads {
   readonly #kept = new KeptVerdicts(KEPT_VERDICTS);
   /** Chunks being answered and names being forgotten. */
   readonly #busy = new Set<Promise<unknown>>();
+  /** Wake who waits until nothing is being sent. */
+  readonly #looks: (() => void)[] = [];
   readonly #places: UploadPlaces;
   readonly #room: UploadRoom;
   readonly #spool: UploadSpool;
@@ -186,6 +188,21 @@ export class Uploads {
   sweep(): void {
     const before = this.#now() - UPLOAD_IDLE_MS;
     for (const upload of [...this.#table.all()]) if (upload.touchedMs < before) this.#drop(upload, GIVEN_UP);
+    this.#lookAgain();
+  }
+
+  /** Resolves when no upload is being sent any more: each has its verdict, or has stopped sending. Needs to be swept meanwhile. */
+  async arrived(): Promise<void> {
+    while (this.#isArriving()) await new Promise<void>((look) => this.#looks.push(look));
+  }
+  #isArriving(): boolean {
+    const after = this.#now() - UPLOAD_PAUSED_MS;
+    for (const { opened, whole, key, touchedMs } of this.#table.all())
+      if (opened && !whole && touchedMs > after && this.#places.holds(key)) return true;
+    return false;
+  }
+  #lookAgain(): void {
+    for (const look of this.#looks.splice(0)) look();
   }
 
   /** Resolves when every chunk that has arrived is answered. */
@@ -307,7 +324,10 @@ export class Uploads {
 
   #whileBusy<T>(work: Promise<T>): Promise<T> {
     this.#busy.add(work);
-    void work.finally(() => this.#busy.delete(work));
+    void work.finally(() => {
+      this.#busy.delete(work);
+      this.#lookAgain();
+    });
     return work;
   }
 }

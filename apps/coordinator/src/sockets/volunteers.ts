@@ -1,5 +1,6 @@
 // Namespace /volunteer: carries messages between a volunteer's socket and its session in the core. Decides nothing.
 import type { CoordinatorApi, VolunteerPort } from "@weft/coordinator";
+import { PING_TIMEOUT_MS } from "@weft/protocol";
 import type { Namespace } from "socket.io";
 import { collector } from "../thread-memory.ts";
 import { answerAll } from "./ask.ts";
@@ -20,6 +21,7 @@ export function serveVolunteers(namespace: Namespace, coordinator: CoordinatorAp
       if (message instanceof Uint8Array) dropped(2 * message.byteLength);
       return answer;
     });
-    socket.on("disconnect", () => session.disconnected());
+    // Who did not answer a ping has had that time to come back.
+    socket.on("disconnect", (reason) => session.disconnected(reason === "ping timeout" ? PING_TIMEOUT_MS : 0));
   });
 }
