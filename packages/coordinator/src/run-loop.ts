@@ -133,6 +133,8 @@ export class RunLoop {
     await this.idle();
     try {
       await this.open();
+      // What storage refused and kept may still wait for the disk: nobody is shown a state that a crash could take back.
+      await this.#options.store.append(this.run, [], "durable");
     } catch (error) {
       this.#fault = this.#nextFault(error);
       return false;

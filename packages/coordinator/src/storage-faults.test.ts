@@ -1,6 +1,7 @@
 // A disk that fails: nothing is acknowledged that is not stored, the sender hears why, and the run goes on when the disk does.
 import type { Compute } from "@weft/coordinator";
-import { memoryStorage } from "@weft/storage";
+import { sha256 } from "@weft/ledger";
+import { MemoryDisk, memoryStorage, openFileStorage } from "@weft/storage";
 import { failingStorage, ScriptedVolunteer, TestCoordinator, trainToTheEnd, unwrap } from "@weft/testkit";
 import { expect, test } from "vitest";
 
@@ -187,4 +188,30 @@ test("a ledger with a gap, or without its manifest, stops the opening with one s
     code: "damaged",
     message: expect.stringContaining("manifest"),
   });
+});
+
+test("what storage refused and kept in its queue is not acknowledged before it is on disk, however often it is sent again", async () => {
+  const disk = new MemoryDisk();
+  const storage = await openFileStorage(disk, "weft", { hash: async (bytes) => sha256(bytes), schedule: () => () => undefined });
+  const kit = await TestCoordinator.start({ storage });
+  await kit.createRun();
+  const volunteer = new ScriptedVolunteer(1);
+  await volunteer.join(kit.coordinator);
+  const contribution = volunteer.contribution(await volunteer.lease(null, 2));
+  disk.capacityBytes = 0;
+  expect(await volunteer.upload(contribution)).toMatchObject({ ok: false, code: "disk-full" });
+  // Tried again and again, the run stays as it is while the disk does.
+  for (let time = 0; time < 5; time += 1) {
+    await kit.pass(10_000);
+    expect(await volunteer.upload(contribution)).toMatchObject({ ok: false, code: "disk-full" });
+  }
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  await kit.pass(61_000);
+  expect(unwrap(await volunteer.upload(contribution))).toEqual({ kind: "admitted", version: 1 });
+  kit.abandon();
+  disk.powerOn("lost");
+  const again = await openFileStorage(disk, "weft");
+  const admitted = [];
+  for await (const { event } of again.ledger.read("tiny")) if (event.type === "contribution-admitted") admitted.push(event.header.sha256);
+  expect(admitted).toEqual([contribution.header.sha256]);
 });

@@ -221,6 +221,12 @@ export class ContributionFiles {
     return bytes;
   }
 
+  /** Why what waits for the disk will not reach it until Weft is started again; null where it may. No record that may name it can be written. */
+  faultOf(run: RunId): StorageFault | null {
+    const files = this.#runs.get(run);
+    return files !== undefined && files.pending.size > 0 ? files.fault : null;
+  }
+
   take(): ContributionBatch[] {
     return [...this.#runs.values()]
       .filter(({ pending, fault }) => pending.size > 0 && fault === null)

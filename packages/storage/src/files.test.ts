@@ -151,6 +151,34 @@ describe("damage", () => {
   });
 });
 
+describe("a disk that turns read-only in the middle", () => {
+  it("never writes a record without the contribution that it names, not even in a later commit", async () => {
+    const disk = new MemoryDisk();
+    const storage = await openFileStorage(disk, "store", { schedule: () => () => undefined });
+    await storage.ledger.append("a", [exampleRecord(0)], "durable");
+    const bytes = bytesOf(400, 3);
+    const name = await sha256(bytes);
+    await storage.contributions.put("a", name, bytes);
+    await storage.ledger.append("a", [exampleRecord(1)], "durable");
+    const lost = bytesOf(300, 4);
+    const lostName = await sha256(lost);
+    await storage.contributions.put("a", lostName, lost);
+    disk.readOnly = true;
+    await expect(storage.ledger.append("a", [exampleRecord(2)], "durable")).rejects.toMatchObject({ code: "unavailable" });
+    disk.readOnly = false;
+    await expect(storage.ledger.append("a", [exampleRecord(3)], "durable")).rejects.toMatchObject({
+      code: "unavailable",
+      message: expect.stringContaining("until Weft is started again"),
+    });
+    // Another run is not held up.
+    await storage.ledger.append("b", [exampleRecord(0)], "durable");
+    disk.powerOn("killed");
+    const again = await openFileStorage(disk, "store");
+    expect(await collect(again.ledger.read("a"))).toEqual([0, 1].map((seq) => exampleRecord(seq)));
+    expect(await again.contributions.get("a", name)).toEqual(bytes);
+  });
+});
+
 describe("a full disk", () => {
   it("withdraws the promise, keeps the order, and goes on when there is room", async () => {
     const disk = new MemoryDisk();

@@ -223,7 +223,13 @@ class FileStorage implements Storage {
       for (const batch of batches) this.#ledgers.refuse(batch, toFault(failed.reason, "Writing contributions"));
       return;
     }
-    await Promise.all(batches.map((batch) => this.#ledgers.write(batch)));
+    const write = async (batch: (typeof batches)[number]): Promise<void> => {
+      // One that could not be written in an earlier commit, and is not tried again, counts as much as one that failed in this.
+      const fault = this.#contributions.faultOf(batch.ledger.run);
+      if (fault === null) await this.#ledgers.write(batch);
+      else this.#ledgers.refuse(batch, fault);
+    };
+    await Promise.all(batches.map(write));
   }
 
   async close(): Promise<void> {
