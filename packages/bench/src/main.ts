@@ -2,11 +2,12 @@
 import { parseArgs } from "node:util";
 import { type Bench, meets } from "./bench.ts";
 import { pathBench } from "./benches/path.ts";
+import { stepBench } from "./benches/step.ts";
 import { swarmBench } from "./benches/swarm.ts";
 import { wasmBench } from "./benches/wasm.ts";
 import { reportOf, tableOf, writeReport } from "./report.ts";
 
-const BENCHES: readonly Bench[] = [pathBench, swarmBench, wasmBench];
+const BENCHES: readonly Bench[] = [pathBench, stepBench, swarmBench, wasmBench];
 const DEFAULT_SEED = 7;
 
 async function main(): Promise<number> {

@@ -1,0 +1,169 @@
+// Our engine in bench `step`: on WebGPU a recorded step with the optimiser on the device, on WASM the engine's gradient and the
+// coordinator's optimiser. A bundle by itself.
+import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
+import * as tf from "@tensorflow/tfjs-core";
+import { createEngine } from "@weft/engine";
+import { initialWeights, layoutFor } from "@weft/models";
+import { lossSum, type ModelTensors } from "@weft/models/tf";
+import type { ModelSpec } from "@weft/protocol";
+import { outerOptimizer } from "@weft/training";
+import {
+  compileAhead,
+  DeviceInputs,
+  DeviceOptimizer,
+  DeviceParameters,
+  FlatReadBack,
+  installKernels,
+  type OptimizerKind,
+  openDevice,
+  registerWebGpuBackend,
+  Tape,
+} from "@weft/webgpu";
+import { batchOf, registry, type StepCase, type Trainer } from "./contender.ts";
+
+function specOf({ model }: StepCase): ModelSpec {
+  switch (model.kind) {
+    case "gpt":
+      return { ...model, bias: true, gelu: "tanh" };
+    case "lstm":
+      return model;
+    case "cnn": {
+      const { side, channels, ...rest } = model;
+      return { ...rest, height: side, width: side, inChannels: 1, channels: [...channels] };
+    }
+    default:
+      throw model satisfies never;
+  }
+}
+
+const LEARNING_RATE = 1e-3;
+const optimizerOf = ({ model }: StepCase): OptimizerKind =>
+  model.kind === "cnn"
+    ? { kind: "sgd", momentum: 0, weightDecay: 0 }
+    : { kind: "adamw", beta1: 0.9, beta2: 0.999, epsilon: 1e-7, weightDecay: 0 };
+
+let opened: Promise<{ readonly backend: WebGPUBackend; readonly readBack: FlatReadBack }> | null = null;
+function gpu(): NonNullable<typeof opened> {
+  opened ??= openDevice({ gpu: navigator.gpu, allowSoftware: true }).then(async (result) => {
+    if (!result.ok) throw new Error(result.message);
+    const backend = await registerWebGpuBackend(result.value);
+    installKernels();
+    tf.env().set("PROD", true);
+    return { backend, readBack: new FlatReadBack(backend) };
+  });
+  return opened;
+}
+const use = (name: string): void => {
+  if (tf.getBackend() !== name) void tf.setBackend(name);
+};
+
+async function onWebGpu(given: StepCase): Promise<Trainer> {
+  const { backend, readBack } = await gpu();
+  use("webgpu");
+  const model = specOf(given);
+  const layout = layoutFor(model);
+  const { inputs, targets } = batchOf(given);
+  const weights = new Float32Array(given.rows).fill(1);
+  const parameters = new DeviceParameters(backend, layout);
+  parameters.write(initialWeights(model, 5));
+  const optimizer = new DeviceOptimizer(backend, parameters, { optimizer: optimizerOf(given), clipNorm: Number.POSITIVE_INFINITY });
+  const batch = new DeviceInputs(backend, {
+    inputs: { shape: [given.rows, inputs.length / given.rows], dtype: inputs instanceof Int32Array ? "int32" : "float32" },
+    targets: { shape: [targets.length], dtype: "int32" },
+    weights: { shape: [given.rows], dtype: "float32" },
+  });
+  const compute = (): tf.Tensor[] =>
+    tf.tidy(() => {
+      const loss = (...tensors: tf.Tensor[]): tf.Scalar =>
+        lossSum(
+          model,
+          new Map(layout.parameters.map(({ name }, index) => [name, tensors[index] as tf.Tensor])),
+          batch.tensors as unknown as ModelTensors,
+        );
+      const { value, grads } = tf.valueAndGrads(loss)([...parameters.tensors]);
+      optimizer.apply(grads);
+      return [value];
+    });
+  await compileAhead(backend, () => tf.dispose(compute()));
+  let tape: Tape | null = null;
+  return {
+    step() {
+      use("webgpu");
+      batch.write({ inputs, targets, weights });
+      optimizer.advance(LEARNING_RATE, 1 / given.rows);
+      if (tape === null) tape = Tape.record(backend, compute);
+      else tape.replay();
+      return readBack.readSources(tape.outputs).then(([sum]) => (sum as number) / given.rows);
+    },
+    heldBytes: () => null,
+    dispose() {
+      use("webgpu");
+      tape?.dispose();
+      for (const each of [batch, optimizer, parameters]) each.dispose();
+    },
+  };
+}
+
+async function onWasm(given: StepCase): Promise<Trainer> {
+  const model = specOf(given);
+  const engine = await createEngine({ preference: "wasm", allowSoftwareGpu: false });
+  await engine.load(model, given.rows);
+  const { inputs, targets } = batchOf(given);
+  const weights = initialWeights(model, 5);
+  const spec = { ...optimizerOf(given), learningRate: LEARNING_RATE };
+  const optimizer = outerOptimizer(spec, weights.length, null);
+  if (!optimizer.ok) throw new Error(optimizer.message);
+  return {
+    async step() {
+      await engine.setWeights(weights);
+      const shares = new Float32Array(given.rows).fill(1);
+      const { lossSum: sum, gradientSum } = await engine.step({ rows: given.rows, inputs, targets, weights: shares });
+      for (let at = 0; at < gradientSum.length; at++) gradientSum[at] = (gradientSum[at] as number) / given.rows;
+      optimizer.value.step(weights, gradientSum, LEARNING_RATE);
+      return sum / given.rows;
+    },
+    heldBytes: () => tf.memory().numBytes,
+    dispose: () => engine.dispose(),
+  };
+}
+
+registry.steps.push({ name: "weft webgpu", trainer: onWebGpu }, { name: "weft wasm", trainer: onWasm });
+
+registry.matmuls.push({
+  name: "weft webgpu",
+  async product(n, transposeA, transposeB) {
+    const { backend } = await gpu();
+    use("webgpu");
+    const [a, b] = [tf.randomUniform([n, n]), tf.randomUniform([n, n])] as [tf.Tensor2D, tf.Tensor2D];
+    return {
+      async run() {
+        use("webgpu");
+        const y = tf.matMul(a, b, transposeA, transposeB);
+        backend.endComputePassEncoder();
+        backend.submitQueue();
+        await backend.queue.onSubmittedWorkDone();
+        y.dispose();
+      },
+      dispose: () => tf.dispose([a, b]),
+    };
+  },
+});
+registry.readBacks.push({
+  name: "weft webgpu",
+  async readBack(tensors, size) {
+    const { backend, readBack } = await gpu();
+    use("webgpu");
+    const sources = Array.from({ length: tensors }, () => tf.add(tf.randomUniform([size]), 1));
+    return {
+      async ready() {
+        use("webgpu");
+        await backend.queue.onSubmittedWorkDone();
+      },
+      async run() {
+        use("webgpu");
+        await readBack.read(sources);
+      },
+      dispose: () => tf.dispose(sources),
+    };
+  },
+});
