@@ -12,6 +12,8 @@ const GPT: RunSpec = {
   model: { kind: "gpt", vocabulary: 3, context: 8, layers: 1, heads: 1, width: 4, bias: true, gelu: "exact" },
 };
 
+const LSTM: RunSpec = { ...GPT, model: { kind: "lstm", vocabulary: 3, context: 8, embedding: 2, layers: 1, hidden: 4 } };
+
 describe("making a run", () => {
   const refused: readonly (readonly [string, unknown, string, RegExp])[] = [
     ["nothing", undefined, "bad-spec", /JSON/],
@@ -37,6 +39,7 @@ describe("making a run", () => {
       /model\.classes is 3.*for example 2/,
     ],
     ["a text model on images", { ...GPT, dataset: "tiny-images" }, "bad-spec", /holds images/],
+    ["a recurrent model on images", { ...LSTM, dataset: "tiny-images" }, "bad-spec", /model\.kind is "lstm", but .* holds images/],
     ["an image model on text", { ...TINY_SPEC, dataset: "tiny-text" }, "bad-spec", /holds text/],
     ["a wrong vocabulary", { ...GPT, model: { ...GPT.model, vocabulary: 4 } }, "bad-spec", /model\.vocabulary is 4.*for example 3/],
     ["a context longer than the held-out text", { ...GPT, model: { ...GPT.model, context: 50 } }, "bad-spec", /context/],

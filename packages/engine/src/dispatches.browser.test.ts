@@ -8,7 +8,7 @@ import { type Counts, countCalls } from "../test/count-calls.ts";
 import { createEngine, type Engine } from "./index.ts";
 
 /** The CNN for MNIST and the LSTM for Shakespeare of McMahan et al. (1602.05629), both narrower: width does not change what is asked. */
-const CNN = { kind: "cnn", height: 28, width: 28, inChannels: 1, channels: [8, 16], kernel: 5, hidden: 64, classes: 10 } as const;
+const CNN: ModelSpec = { kind: "cnn", height: 28, width: 28, inChannels: 1, channels: [8, 16], kernel: 5, hidden: 64, classes: 10 };
 const LSTM = { kind: "lstm", vocabulary: 90, context: 80, embedding: 8, layers: 2, hidden: 32 } as const;
 
 describe("a step on WebGPU", { timeout: 90_000 }, () => {

@@ -152,6 +152,7 @@ describe("populationOf", () => {
   });
   it("counts the starts of windows whose last target still lies in the text, none where it is too short", () => {
     expect(populationOf(spec({ kind: "gpt", context: 64 }), manifest)).toBe(77);
+    expect(populationOf(spec({ kind: "lstm", context: 64 }), manifest)).toBe(77);
     expect(populationOf(spec({ kind: "gpt", context: 140 }), manifest)).toBe(1);
     expect(populationOf(spec({ kind: "gpt", context: 141 }), manifest)).toBe(0);
     expect(populationOf(spec({ kind: "gpt", context: 500 }), manifest)).toBe(0);
