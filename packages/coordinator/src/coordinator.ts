@@ -340,13 +340,15 @@ export class Coordinator implements CoordinatorApi {
     };
   }
 
-  #welcome(session: Session, member: Member): Welcome {
+  async #welcome(session: Session, member: Member): Promise<Welcome> {
     const farewell = this.#sessions.ready(session, member);
     const open = [];
     for (const run of this.#runs.values()) {
       // After a restart the run still counts it as present: joining again keeps its leases.
       if (run.isPresent(member.volunteer)) this.#inBackground(run.ensureJoined(member));
-      open.push(...run.openAssignments(member.volunteer));
+      // A lease names its version, which must be on disk before anybody hears of it.
+      if (run.openCount(member.volunteer) > 0) await run.loop.told;
+      if (run.loop.fault === null) open.push(...run.openAssignments(member.volunteer));
     }
     return { volunteer: member.volunteer, open, farewell };
   }

@@ -64,6 +64,10 @@ export class RunLoop {
   get head(): LedgerHead {
     return this.#head;
   }
+  /** Resolves when everything decided so far is stored as its events demand, or has failed to be. Never rejects. */
+  get told(): Promise<void> {
+    return this.#tail;
+  }
   /** Inputs that are decided and not yet stored. */
   get queuedInputs(): number {
     return this.#queued;

@@ -37,7 +37,7 @@ export interface SessionHost {
   isClosing(): boolean;
   isBlocked(volunteer: string): boolean;
   /** The hello held: this session now speaks for the volunteer, in place of an older one. */
-  welcome(session: Session, member: Member): Welcome;
+  welcome(session: Session, member: Member): Promise<Welcome>;
   gone(session: Session, silentMs: number): void;
   /** A programming error in answering a message; the sender gets `internal`. */
   broken(event: string, error: unknown): void;
@@ -182,7 +182,7 @@ export class Session implements VolunteerSession {
     const { volunteer, name, device, run } = hello;
     const member: Member = { volunteer, name, device, run, session: this };
     this.#state = { kind: "ready", member };
-    return ok(this.#host.welcome(this, member));
+    return ok(await this.#host.welcome(this, member));
   }
 
   async #checkHello(hello: Hello, nonce: string): Promise<Result<never> | null> {

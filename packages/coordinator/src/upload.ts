@@ -28,6 +28,10 @@ export interface Upload {
   opened: boolean;
   /** All bytes are here and were not yet decided on; the last chunk sent again asks for the decision. */
   whole: boolean;
+  /** It is being decided on just now. */
+  deciding: boolean;
+  /** False once its round or its run is over. */
+  wanted: boolean;
   /** Chunks of one upload are handled one after another. */
   turn: Promise<unknown>;
   /** When bytes last came. */
@@ -60,6 +64,8 @@ export const newUpload = (name: string, { header, signature }: ContributionOpen,
   origin: "here",
   opened: true,
   whole: false,
+  deciding: false,
+  wanted: true,
   turn: Promise.resolve(),
   touchedMs: nowMs,
   reserved: 0,

@@ -273,3 +273,21 @@ test("a chunk that the spool cannot take is refused, is no fault of its sender, 
   expect(await send(1, 1)).toEqual(ok({ kind: "received", nextChunk: 2 }));
   expect((await spool.read(spool.names()[0] ?? "")).length).toBe(2 * CHUNK_BYTES);
 });
+
+test("an upload that could not be decided on, since storage refused it, goes with its round", async () => {
+  const refused = () => Promise.resolve(refuse("disk-full", "the disk is full"));
+  const { open, send, uploads, spool } = scene({}, new MemorySpool(), refused);
+  for (const who of [1, 2]) {
+    open(who);
+    for (let index = 0; index < 3; index += 1) await send(who, index);
+  }
+  expect(await send(1, 3)).toMatchObject({ ok: false, code: "disk-full" });
+  expect(uploads.sizes.uploads).toBe(2);
+  const late = send(2, 3);
+  uploads.endRound("a-run", 1);
+  expect(await late).toMatchObject({ ok: false });
+  await uploads.idle();
+  expect(uploads.sizes.uploads).toBe(0);
+  expect(uploads.reservedBytes).toBe(0);
+  expect(spool.names()).toEqual([]);
+});

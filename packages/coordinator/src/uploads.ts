@@ -17,7 +17,7 @@ import {
 import { leaseBase } from "@weft/training";
 import type { Counters } from "./counters.ts";
 import { KeptVerdicts } from "./kept-verdicts.ts";
-import { KEPT_VERDICTS, UPLOAD_IDLE_MS, UPLOAD_PAUSED_MS } from "./limits.ts";
+import { KEPT_VERDICTS, UPLOAD_IDLE_MS, UPLOAD_PAUSED_MS, UPLOAD_STALLED_MS } from "./limits.ts";
 import type { Inspection } from "./ports.ts";
 import { aboutOf, chunkBytes, chunksOf, earlierUpload, keyOf, newUpload, type Upload, UploadTable } from "./upload.ts";
 import { type PlaceLimits, UploadPlaces } from "./upload-places.ts";
@@ -181,7 +181,8 @@ export class Uploads {
   }
 
   #endReceiving(upload: Upload): void {
-    if (!upload.whole) this.#drop(upload, GIVEN_UP);
+    upload.wanted = false;
+    if (!upload.deciding) this.#drop(upload, GIVEN_UP);
   }
 
   /** Forgets uploads of which nothing has come for long. */
@@ -189,6 +190,15 @@ export class Uploads {
     const before = this.#now() - UPLOAD_IDLE_MS;
     for (const upload of [...this.#table.all()]) if (upload.touchedMs < before) this.#drop(upload, GIVEN_UP);
     this.#lookAgain();
+  }
+
+  /** Leases of a run whose answers are being sent: bytes came a moment ago, or its sender has just asked to begin. */
+  arriving(run: string): ReadonlySet<string> {
+    const after = this.#now() - UPLOAD_STALLED_MS;
+    const leases = new Set<string>();
+    for (const { opened, key, touchedMs, header } of this.#table.ofRun(run))
+      if (opened && touchedMs > after && this.#places.holds(key)) leases.add(header.lease);
+    return leases;
   }
 
   /** Resolves when no upload is being sent any more: each has its verdict, or has stopped sending. Needs to be swept meanwhile. */
@@ -216,7 +226,7 @@ export class Uploads {
     if (upload.whole) {
       if (index !== last) return refuse("bad-chunk", `expected chunk ${last}, got ${index}`);
       upload.touchedMs = this.#now();
-      return this.#finish(upload);
+      return this.#decide(upload);
     }
     if (index !== upload.nextChunk) return refuse("bad-chunk", `expected chunk ${upload.nextChunk}, got ${index}`);
     const expected = chunkBytes(upload, index);
@@ -235,7 +245,7 @@ export class Uploads {
     if (index < last) return ok({ kind: "received", nextChunk: upload.nextChunk });
     upload.whole = true;
     this.#rest(upload);
-    return this.#finish(upload);
+    return this.#decide(upload);
   }
 
   /** Null when the bytes are in the spool. Where they could not be put there, what is there ends again where it ended before. */
@@ -253,6 +263,17 @@ export class Uploads {
       this.#counters.add("spool.failed");
       await this.#spool.cut(upload.name, upload.received).catch(() => this.#give(upload, refusal));
       return refusal;
+    }
+  }
+
+  async #decide(upload: Upload): Promise<Result<ChunkReply>> {
+    upload.deciding = true;
+    try {
+      return await this.#finish(upload);
+    } finally {
+      upload.deciding = false;
+      // Nothing could be decided, and meanwhile its round was over: nobody would ask for it again.
+      if (!upload.wanted) this.#drop(upload, GIVEN_UP);
     }
   }
 
