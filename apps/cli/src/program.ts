@@ -3,16 +3,16 @@ import { Command } from "commander";
 import { registerCheckpoints } from "./commands/checkpoints.ts";
 import { visible } from "./commands/columns.ts";
 import { registerDatasets } from "./commands/datasets.ts";
+import { registerDonate } from "./commands/donate.ts";
 import { registerRuns } from "./commands/runs.ts";
 import { registerServe } from "./commands/serve.ts";
 import { registerSwarm } from "./commands/swarm.ts";
-import { registerVolunteer } from "./commands/volunteer.ts";
 
 /** `download`: what `datasets fetch` fetches with; the platform's unless told. */
 export function weftProgram(download?: typeof fetch): Command {
   const program = new Command("weft").description("Train open models on the GPUs that people lend from a browser tab").showHelpAfterError();
   registerServe(program);
-  registerVolunteer(program);
+  registerDonate(program);
   registerRuns(program);
   registerCheckpoints(program);
   registerDatasets(program, download);

@@ -44,7 +44,7 @@ function describe(info: GPUAdapterInfo): string {
 /** The fast adapter's device. A refusal says why there is none; it never throws for what a machine may lack. */
 export async function openDevice({ gpu, allowSoftware }: OpenDeviceOptions): Promise<OpenDeviceResult> {
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (adapter === null) return { ok: false, code: "no-adapter", message: "The browser offers no WebGPU adapter" };
+  if (adapter === null) return { ok: false, code: "no-adapter", message: "WebGPU is there, but offers no adapter" };
   const { info, features, limits } = adapter;
   const software = isSoftware(info);
   if (software && !allowSoftware)

@@ -4,7 +4,7 @@ import type { SwarmReport } from "@weft/testkit/swarm";
 import { type Command, InvalidArgumentError } from "commander";
 import { DEFAULT_URL } from "./api.ts";
 import { columns } from "./columns.ts";
-import { coordinatorOf } from "./volunteer.ts";
+import { coordinatorOf } from "./donate.ts";
 
 interface SwarmCommandOptions {
   readonly volunteers: number;

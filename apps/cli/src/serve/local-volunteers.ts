@@ -44,7 +44,7 @@ function openBrowser(url: string): Promise<boolean> {
 function startNodeVolunteer(url: string, secure: boolean): ChildProcess {
   const main = process.argv[1];
   if (main === undefined) throw new Error("the command line does not know its own file");
-  return spawn(process.execPath, [...process.execArgv, main, "volunteer", url, "--local"], {
+  return spawn(process.execPath, [...process.execArgv, main, "donate", url, "--local"], {
     // The channel tells the child when this process is gone, however it went.
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     env: { ...process.env, ...(secure ? { NODE_TLS_REJECT_UNAUTHORIZED: "0" } : {}) },

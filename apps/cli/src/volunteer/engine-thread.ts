@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { type EngineAnswer, engineInThread, type VolunteerEngine } from "@weft/volunteer";
 
-export type Backend = "auto" | "wasm" | "cpu";
+export type Backend = "auto" | "webgpu" | "wasm" | "cpu";
 
 /** Beside this module: `workers/engine-thread.ts` from source, `workers/engine-thread.js` in the bundle. */
 const source = import.meta.url.endsWith(".ts");

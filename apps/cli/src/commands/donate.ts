@@ -1,4 +1,5 @@
-// `weft volunteer URL`: lends this machine from Node, on WASM or the CPU. Ends with a goodbye within two seconds of SIGINT or SIGTERM.
+// `weft donate URL`: lends this machine from Node, its GPU where the optional package `webgpu` is installed, else the processor. Ends with a
+// goodbye within two seconds of SIGINT or SIGTERM.
 import { createHash, randomInt } from "node:crypto";
 import { volunteerData } from "@weft/datasets";
 import { isDisplayName } from "@weft/protocol";
@@ -6,15 +7,17 @@ import { drawSample } from "@weft/training";
 import { httpBlobs, socketTransport, systemClock, Volunteer } from "@weft/volunteer";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { io } from "socket.io-client";
+import { hasDawn, WITHOUT_DAWN } from "../volunteer/dawn.ts";
 import { type Backend, nodeEngine } from "../volunteer/engine-thread.ts";
 import { identityFrom } from "../volunteer/identity-file.ts";
 import { progressText, statusText } from "../volunteer/progress.ts";
 import { DEFAULT_URL } from "./api.ts";
 
-interface VolunteerOptions {
+interface DonateOptions {
   readonly name?: string;
   readonly run?: string;
   readonly effort: number;
+  readonly hours?: number;
   readonly backend: Backend;
   readonly key?: string;
   readonly local: boolean;
@@ -28,6 +31,13 @@ const effortOf = (text: string): number => {
   const effort = Number(text);
   if (effort >= 0.05 && effort <= 1) return effort;
   throw new InvalidArgumentError("It must be a number from 0.05 to 1.");
+};
+/** Timers count to 2^31 ms, which is a little less than 25 days. */
+const MAX_HOURS = 590;
+const hoursOf = (text: string): number => {
+  const hours = Number(text);
+  if (hours > 0 && hours <= MAX_HOURS) return hours;
+  throw new InvalidArgumentError(`It must be a number above 0, at most ${MAX_HOURS}.`);
 };
 const nameOf = (text: string): string => {
   if (isDisplayName(text)) return text;
@@ -56,7 +66,9 @@ function drawer(show: () => string): () => void {
   };
 }
 
-async function lend(url: string, { name, run, effort, backend, key, local }: VolunteerOptions): Promise<void> {
+async function lend(url: string, { name, run, effort, hours, backend, key, local }: DonateOptions): Promise<void> {
+  if (backend === "webgpu" && !hasDawn()) throw new Error(WITHOUT_DAWN);
+  if (backend === "auto" && !local && !hasDawn()) process.stdout.write(`${WITHOUT_DAWN} Until then this lends the processor.\n`);
   const volunteer = new Volunteer({
     identity: await identityFrom(key ?? null),
     createEngine: () => nodeEngine(backend),
@@ -81,6 +93,8 @@ async function lend(url: string, { name, run, effort, backend, key, local }: Vol
   process.once("SIGTERM", leave);
   // A volunteer that a coordinator started on its own machine ends with it.
   if (local) process.once("disconnect", leave);
+  // The lease that is open then is done to its end.
+  if (hours !== undefined) setTimeout(() => volunteer.finish(), hours * 3_600_000).unref();
   volunteer.start(run ?? null);
   await ended;
   await volunteer.stop();
@@ -91,15 +105,16 @@ async function lend(url: string, { name, run, effort, backend, key, local }: Vol
   process.exit(status.state === "stopped" ? 0 : 1);
 }
 
-export function registerVolunteer(program: Command): void {
+export function registerDonate(program: Command): void {
   program
-    .command("volunteer")
-    .description("lend this machine to a coordinator, on WebAssembly or the processor")
+    .command("donate")
+    .description("lend this machine to a coordinator without a browser: its GPU, or its processor")
     .argument("[url]", "the coordinator", coordinatorOf, DEFAULT_URL)
     .option("--name <name>", "a name to be shown with the work", nameOf)
     .option("--run <run>", "lend to this run only")
-    .option("--effort <share>", "share of the time in which the processor may be busy, 0.05 to 1", effortOf, 1)
-    .addOption(new Option("--backend <backend>", "where to compute").choices(["auto", "wasm", "cpu"]).default("auto"))
+    .option("--effort <share>", "share of the time in which the device may be busy, 0.05 to 1", effortOf, 1)
+    .option("--hours <hours>", "finish the open lease and leave after so many hours", hoursOf)
+    .addOption(new Option("--backend <backend>", "where to compute").choices(["auto", "webgpu", "wasm", "cpu"]).default("auto"))
     .option("--key <file>", "keep the volunteer's key in this file, so that it stays the same volunteer")
     .addOption(new Option("--local", "started by a coordinator on this machine: ends with it").default(false).hideHelp())
     .action(lend);
