@@ -8,20 +8,12 @@ import { replay, storageSource, verify } from "@weft/audit";
 import type { LedgerRecord, RunSpec } from "@weft/protocol";
 import { openFileStorage, type Storage } from "@weft/storage";
 import { nodeDisk } from "@weft/storage/node";
+import { brokenPromises, type Heard, hastyClock, nothingHeard, steadyVolunteer } from "@weft/testkit/steady";
 import type { Volunteer } from "@weft/volunteer";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { digitsRun } from "./demonstration.ts";
 import { temporaryFolder } from "./test/harness.ts";
-import {
-  answerKey,
-  type Bundle,
-  bundleKillable,
-  freePort,
-  type Heard,
-  nothingHeard,
-  startKillable,
-  steadyVolunteer,
-} from "./test/killable.ts";
+import { type Bundle, bundleKillable, freePort, startKillable } from "./test/killable.ts";
 
 const LONG = process.env.WEFT_LONG_TESTS === "1";
 vi.setConfig({ testTimeout: LONG ? 3_600_000 : 600_000, hookTimeout: 60_000 });
@@ -94,7 +86,7 @@ async function scene(run = spec()): Promise<Scene> {
 }
 function volunteers({ port, heard }: Scene, seeds: readonly number[], stepMs = 0): Volunteer[] {
   return seeds.map((seed) => {
-    const volunteer = steadyVolunteer({ url: `http://localhost:${port}`, seed, heard, stepMs });
+    const volunteer = steadyVolunteer({ url: `http://localhost:${port}`, seed, heard, stepMs, clock: hastyClock });
     cleanUp.push(() => volunteer.stop());
     volunteer.start();
     return volunteer;
@@ -136,20 +128,7 @@ async function recordsOf(storage: Storage): Promise<LedgerRecord[]> {
 
 /** Everything that volunteers were told is in these records, once, and in a version where its round is closed. */
 function expectKept(heard: Heard, records: readonly LedgerRecord[], when: string): void {
-  const admitted = records.flatMap(({ event }) => (event.type === "contribution-admitted" ? [event.header] : []));
-  const counted = records.flatMap(({ event }) => (event.type === "version-published" ? [event] : []));
-  const keys = admitted.map(answerKey);
-  expect(
-    [...heard.admitted.keys()].filter((key) => !keys.includes(key)),
-    `missing ${when}`,
-  ).toEqual([]);
-  expect(new Set(admitted.map(({ lease }) => lease)).size, `leases settled twice ${when}`).toBe(admitted.length);
-  expect(counted.map(({ version }) => version)).toEqual(counted.map((_, index) => index + 1));
-  const closed = admitted.filter(({ lease }) => Number(lease.split(".")[0]) < counted.length);
-  expect(
-    counted.flatMap(({ contributions }) => contributions.map(({ lease, sha256 }) => `${lease} ${sha256}`)).sort(),
-    `counted ${when}`,
-  ).toEqual(closed.map(({ lease, sha256 }) => `${lease} ${sha256}`).sort());
+  expect(brokenPromises(heard, records), when).toEqual({ lost: [], twice: [], uncounted: [] });
 }
 
 /** The ledger as the killed process left it, opened beside it: what the next process makes of it is its own affair. */

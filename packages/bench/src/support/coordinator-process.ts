@@ -26,23 +26,35 @@ function freePort(): Promise<number> {
 export interface Served {
   readonly url: string;
   readonly pid: number;
+  readonly port: number;
+  readonly data: string;
   json<T>(path: string): Promise<T>;
   text(path: string): Promise<string>;
   command(message: AdminCommand): Promise<AdminReply>;
+  /** Ends it in order and removes its data. */
   stop(): Promise<void>;
+  /** Ends it at once, wherever it is, and keeps its data; or in order. */
+  end(signal: "SIGKILL" | "SIGTERM"): Promise<void>;
 }
 
-export async function serve(): Promise<Served> {
-  const port = await freePort();
-  const data = await mkdtemp(join(tmpdir(), "weft-bench-"));
+export interface ServeOptions {
+  /** Data folder and port of a coordinator that was ended before; it goes on there. */
+  readonly again?: Pick<Served, "data" | "port">;
+}
+
+export async function serve({ again }: ServeOptions = {}): Promise<Served> {
+  const port = again?.port ?? (await freePort());
+  const data = again?.data ?? (await mkdtemp(join(tmpdir(), "weft-bench-")));
   const url = `http://localhost:${port}`;
   const child: ChildProcess = spawn(process.execPath, [WEFT, "serve", "--port", String(port), "--data", data, "--volunteers", "0"], {
     env: { ...ALLOCATOR, ...process.env, WEFT_ALLOW_SOFTWARE_GPU: "1" },
     stdio: ["ignore", "ignore", "inherit"],
   });
   // A bench that is ended from outside leaves nobody behind.
-  process.once("exit", () => child.kill("SIGKILL"));
+  const killChild = () => child.kill("SIGKILL");
+  process.once("exit", killChild);
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  void ended.then(() => process.off("exit", killChild));
   const untilMs = Date.now() + START_LIMIT_MS;
   for (;;) {
     const healthy = await fetch(`${url}/api/health`).then(
@@ -51,13 +63,15 @@ export async function serve(): Promise<Served> {
     );
     if (healthy) break;
     if (child.exitCode !== null || Date.now() > untilMs) throw new Error("The coordinator did not start.");
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
   const key = (await readFile(join(data, "admin.key"), "utf8")).trim();
   const text = async (path: string): Promise<string> => (await fetch(`${url}${path}`)).text();
   return {
     url,
     pid: child.pid ?? 0,
+    port,
+    data,
     text,
     json: async <T>(path: string): Promise<T> => (JSON.parse(await text(path)) as { readonly value: T }).value,
     command: async (message) => {
@@ -69,6 +83,10 @@ export async function serve(): Promise<Served> {
       const body = (await response.json()) as Result<AdminReply>;
       if (!body.ok) throw new Error(`${message.type}: ${body.message}`);
       return body.value;
+    },
+    end: async (signal) => {
+      child.kill(signal);
+      await ended;
     },
     stop: async () => {
       child.kill("SIGTERM");
