@@ -1,7 +1,7 @@
 // One backend of TensorFlow.js as the engine uses it: where parameters live, how tensors are read back flat. Knows no model.
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
-import type { DeviceInfo } from "@weft/protocol";
+import type { DeviceInfo, ModelSpec } from "@weft/protocol";
 import type { Batch, ParameterLayout } from "@weft/tensors";
 
 export interface Parameters {
@@ -32,13 +32,37 @@ export interface Backend {
   program(example: Batch, run: (batch: ModelTensors) => readonly tf.Tensor[]): Program;
   /** Kernels of our own that slower ones can stand in for. */
   readonly optional: OptionalKernels;
+  /** How many rows of a model's batches fit at once, where that was found out; absent: memory is no matter here. */
+  readonly capacity?: Capacity;
   dispose(): void;
 }
 
 export interface OptionalKernels {
   readonly names: readonly string[];
+  /** Struck on this device at an earlier visit, and now. */
+  readonly remembered: readonly string[];
   strike(name: string): void;
   restore(name: string): void;
+  /** For the next visits. */
+  remember(struck: readonly string[]): Promise<void>;
+}
+export const NO_OPTIONAL_KERNELS: OptionalKernels = {
+  names: [],
+  remembered: [],
+  strike: () => undefined,
+  restore: () => undefined,
+  remember: () => Promise.resolve(),
+};
+
+export interface Capacity {
+  /** Null: as many as wanted, as far as is known. */
+  rows(model: ModelSpec): Promise<number | null>;
+  remember(model: ModelSpec, rows: number): Promise<void>;
+}
+
+/** The device's memory does not hold what a program of this size needs. */
+export class DeviceMemoryError extends Error {
+  override readonly name = "DeviceMemoryError";
 }
 
 /** The processor does not go away. */

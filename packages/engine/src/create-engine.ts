@@ -5,7 +5,29 @@ import { type Engine, type EngineOptions, EngineUnavailableError } from "./engin
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const { TfEngine } = await import("./tf-engine.ts");
   const backend = await open(options);
-  return new TfEngine(backend);
+  const first = new TfEngine(backend);
+  if (backend.info.backend !== "webgpu") return first;
+  const { SteadyEngine } = await import("./steady-engine.ts");
+  const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  let before = first;
+  const reopen = async (losses: number): Promise<Engine> => {
+    before = new TfEngine(await openInPlace(options, losses), before);
+    return before;
+  };
+  return new SteadyEngine(first, { reopen, sleep });
+}
+
+/** A GPU that was lost as often as this is left alone: whatever ails it, the processor computes on. */
+const MOST_LOSSES = 3;
+
+async function openInPlace(options: EngineOptions, losses: number) {
+  if (losses < MOST_LOSSES)
+    try {
+      return await openGpu(options);
+    } catch (error) {
+      if (!(error instanceof EngineUnavailableError)) throw error;
+    }
+  return openWasm();
 }
 
 async function open(options: EngineOptions) {
@@ -30,11 +52,11 @@ async function open(options: EngineOptions) {
   }
 }
 
-async function openGpu({ gpu = globalThis.navigator?.gpu, allowSoftwareGpu }: EngineOptions) {
+async function openGpu({ gpu = globalThis.navigator?.gpu, allowSoftwareGpu, memory, precision }: EngineOptions) {
   // `navigator.gpu` is absent outside a secure context and in Node, whatever the types say.
   if ((gpu as GPU | undefined) === undefined) throw new EngineUnavailableError("no-webgpu", "This environment has no WebGPU");
   const { openWebGpu } = await import("./webgpu-backend.ts");
-  return openWebGpu(gpu, allowSoftwareGpu);
+  return openWebGpu({ gpu, allowSoftware: allowSoftwareGpu, memory, precision });
 }
 
 async function openWasm() {

@@ -1,6 +1,7 @@
 // What an engine is: a model on some device that turns a micro-batch into a flat gradient. Types alone; nothing here loads TensorFlow.js.
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
 import type { Batch, EvaluationResult, StepResult } from "@weft/tensors";
+import type { KernelMemory } from "@weft/webgpu";
 
 export interface SelfTestResult {
   readonly passed: boolean;
@@ -12,8 +13,9 @@ export interface SelfTestResult {
 
 /** Calls are made one after another. Flat vectors are in the canonical order and layout of `layoutFor`. */
 export interface Engine {
+  /** Another one than before where a GPU was lost and something took its place. */
   readonly device: DeviceInfo;
-  /** Resolves with a sentence when the GPU is lost: the engine is then of no use, another one may be made. Never, for wasm and cpu. */
+  /** Resolves with a sentence when the GPU is lost and nothing can take its place: the engine is then of no use. Never, for wasm and cpu. */
   readonly lost: Promise<string>;
   /** Compares fixed gradients with stored ones: of an mlp, which every device must get right, and of the loaded model's kind. The other
    *  kinds are tested when the first model of theirs is loaded, so that nobody waits for shaders that are not needed. */
@@ -38,6 +40,10 @@ export interface EngineOptions {
   readonly allowSoftwareGpu: boolean;
   /** Absent: `navigator.gpu`, where there is one. */
   readonly gpu?: GPU;
+  /** Where it is kept what was found out of a GPU: its fastest kernels, those it gets wrong, how much fits. Absent: nowhere. */
+  readonly memory?: KernelMemory;
+  /** `f16`: products may stage their factors in half precision where the GPU can, and sum in f32. Absent: `f32`. */
+  readonly precision?: "f32" | "f16";
 }
 
 export type EngineFault = "no-webgpu" | "no-wasm";

@@ -3,25 +3,36 @@ import * as tf from "@tensorflow/tfjs-core";
 import { scoreLogits } from "@weft/models";
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
 import type { Batch, EvaluationResult, StepResult } from "@weft/tensors";
-import type { Backend } from "./backend.ts";
+import { type Backend, DeviceMemoryError } from "./backend.ts";
 import { Computation } from "./computation.ts";
 import { type Engine, EngineUnfitError, type SelfTestResult } from "./engine.ts";
+import { stepInPieces } from "./micro-batches.ts";
 import { testAndStrike } from "./self-test.ts";
 
 export class TfEngine implements Engine {
   readonly lost: Promise<string>;
   readonly #backend: Backend;
-  #loaded: Computation | null = null;
+  /** For batches of `microBatch` rows as asked for, or of fewer where the device's memory does not hold them. */
+  #loaded: { readonly computation: Computation; readonly microBatch: number } | null = null;
+  #weights: Float32Array | null = null;
   /** Kinds of model whose gradients have been found right. */
   readonly #trusted = new Set<ModelSpec["kind"]>();
   /** Kernels that were found wrong on this device and are not used. */
   readonly #struck = new Set<string>();
 
-  constructor(backend: Backend) {
+  /** `before`: the engine of a device that was lost; what was found out of the same device still holds. */
+  constructor(backend: Backend, before?: TfEngine) {
     // Without it TensorFlow.js prints advice about Node and checks every result in debug mode.
     tf.env().set("PROD", true);
     this.#backend = backend;
     this.lost = backend.lost;
+    for (const name of backend.optional.remembered) this.#struck.add(name);
+    if (before === undefined || !sameDevice(before.device, backend.info)) return;
+    for (const kind of before.#trusted) this.#trusted.add(kind);
+    for (const name of before.#struck) {
+      this.#struck.add(name);
+      if (backend.optional.names.includes(name)) backend.optional.strike(name);
+    }
   }
 
   get device(): DeviceInfo {
@@ -29,34 +40,39 @@ export class TfEngine implements Engine {
   }
 
   selfTest(): Promise<SelfTestResult> {
-    const kind = this.#loaded?.model.kind ?? "mlp";
+    const kind = this.#loaded?.computation.model.kind ?? "mlp";
     return this.#test(kind === "mlp" ? ["mlp"] : ["mlp", kind]);
   }
 
   async load(model: ModelSpec, microBatch: number): Promise<void> {
-    if (this.#loaded !== null && this.#loaded.microBatch === microBatch && sameModel(this.#loaded.model, model)) return;
-    this.#loaded?.dispose();
-    this.#loaded = null;
+    if (this.#loaded?.microBatch === microBatch && sameModel(this.#loaded.computation.model, model)) return;
+    this.#unload();
+    this.#weights = null;
     if (!this.#trusted.has(model.kind)) {
       const result = await this.#test([model.kind]);
       if (!result.passed) throw new EngineUnfitError(result.detail);
     }
-    const computation = new Computation(this.#backend, model, microBatch);
-    try {
-      await computation.prepare();
-    } catch (error) {
-      computation.dispose();
-      throw error;
-    }
-    this.#loaded = computation;
+    const rows = Math.min(microBatch, (await this.#backend.capacity?.rows(model)) ?? microBatch);
+    this.#loaded = { computation: await this.#prepared(model, rows), microBatch };
+    for (const name of this.#backend.optional.remembered) this.#struck.add(name);
   }
 
   async setWeights(flat: Float32Array): Promise<void> {
     this.#computation().setWeights(flat);
+    this.#weights = flat;
   }
 
   async step(batch: Batch): Promise<StepResult> {
-    return this.#computation().step(batch);
+    const { microBatch } = this.#loaded ?? { microBatch: batch.rows };
+    if (batch.rows !== microBatch) throw new Error(`A batch of ${batch.rows} rows where ${microBatch} were loaded`);
+    for (;;)
+      try {
+        const computation = this.#computation();
+        return await stepInPieces((piece) => computation.step(piece), batch, computation.microBatch);
+      } catch (error) {
+        if (!(error instanceof DeviceMemoryError)) throw error;
+        await this.#shrink(error);
+      }
   }
 
   async evaluate(batch: Batch): Promise<EvaluationResult> {
@@ -69,14 +85,43 @@ export class TfEngine implements Engine {
   }
 
   dispose(): void {
-    this.#loaded?.dispose();
-    this.#loaded = null;
+    this.#unload();
     this.#backend.dispose();
+  }
+
+  #unload(): void {
+    this.#loaded?.computation.dispose();
+    this.#loaded = null;
+  }
+
+  async #prepared(model: ModelSpec, rows: number): Promise<Computation> {
+    const computation = new Computation(this.#backend, model, rows);
+    try {
+      await computation.prepare();
+      return computation;
+    } catch (error) {
+      computation.dispose();
+      throw error;
+    }
+  }
+
+  /** Goes on with batches of half as many rows, now and at later visits of this device. Throws where there is nothing left to halve. */
+  async #shrink(fault: DeviceMemoryError): Promise<void> {
+    const loaded = this.#loaded;
+    if (loaded === null || loaded.computation.microBatch === 1) throw fault;
+    const { model } = loaded.computation;
+    const rows = Math.ceil(loaded.computation.microBatch / 2);
+    this.#unload();
+    const computation = await this.#prepared(model, rows);
+    if (this.#weights !== null) computation.setWeights(this.#weights);
+    this.#loaded = { computation, microBatch: loaded.microBatch };
+    await this.#backend.capacity?.remember(model, rows);
   }
 
   async #test(kinds: readonly ModelSpec["kind"][]): Promise<SelfTestResult> {
     const { result, struck } = await testAndStrike(this.#backend, kinds, this.#struck);
     for (const name of struck) this.#struck.add(name);
+    if (struck.length > 0) await this.#backend.optional.remember([...this.#struck]);
     if (!result.passed) return result;
     for (const kind of kinds) this.#trusted.add(kind);
     const without = [...this.#struck].join(", ");
@@ -85,8 +130,10 @@ export class TfEngine implements Engine {
 
   #computation(): Computation {
     if (this.#loaded === null) throw new Error("No model is loaded");
-    return this.#loaded;
+    return this.#loaded.computation;
   }
 }
+
+const sameDevice = (a: DeviceInfo, b: DeviceInfo): boolean => a.backend === b.backend && a.description === b.description;
 
 const sameModel = (a: ModelSpec, b: ModelSpec): boolean => JSON.stringify(a) === JSON.stringify(b);

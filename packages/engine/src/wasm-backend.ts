@@ -3,7 +3,7 @@ import type * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
 import type { Batch } from "@weft/tensors";
 import { FixedInputs, FlatParameters, registerWasmBackend, Tape, WASM, type WasmBackend } from "@weft/wasm";
-import { type Backend, NEVER_LOST, type Program, readHost, useBackend } from "./backend.ts";
+import { type Backend, NEVER_LOST, NO_OPTIONAL_KERNELS, type Program, readHost, useBackend } from "./backend.ts";
 import { EngineUnavailableError } from "./engine.ts";
 
 export async function openWasm(): Promise<Backend> {
@@ -18,7 +18,7 @@ export async function openWasm(): Promise<Backend> {
     parameters: (layout) => new FlatParameters(backend, layout),
     read: (tensors) => Promise.resolve(readHost(tensors)),
     program: (example, run) => new WasmProgram(backend, example, run),
-    optional: { names: [], strike: () => undefined, restore: () => undefined },
+    optional: NO_OPTIONAL_KERNELS,
     // It stays registered: other engines of this thread may use it, and it holds nothing but their tensors.
     dispose: () => undefined,
   };

@@ -2,32 +2,63 @@
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
+import type { ModelSpec } from "@weft/protocol";
 import type { Batch } from "@weft/tensors";
 import {
+  adapterKey,
+  choicesOf,
   compileAhead,
   DeviceInputs,
   DeviceParameters,
   FlatReadBack,
+  forgetfulMemory,
   installKernels,
+  type KernelMemory,
   OPTIONAL_KERNELS,
   openDevice,
   registerWebGpuBackend,
   restoreKernel,
   strikeKernel,
   Tape,
+  tuneMatmul,
   unregisterWebGpuBackend,
   WEBGPU,
 } from "@weft/webgpu";
-import { type Backend, type Program, useBackend } from "./backend.ts";
+import { type Backend, DeviceMemoryError, type Program, useBackend } from "./backend.ts";
 import { EngineUnavailableError } from "./engine.ts";
 
-export async function openWebGpu(gpu: GPU, allowSoftware: boolean): Promise<Backend> {
+export interface WebGpuOptions {
+  readonly gpu: GPU;
+  readonly allowSoftware: boolean;
+  readonly memory?: KernelMemory | undefined;
+  readonly precision?: "f32" | "f16" | undefined;
+}
+
+/** A kernel that was struck is tried again after this: drivers are mended, and so are kernels. */
+const STRUCK_FOR_MS = 14 * 24 * 3600 * 1000;
+/** Measuring kernels is part of warming up, which somebody waits for. */
+const TUNING_MS = 2_000;
+
+export async function openWebGpu({ gpu, allowSoftware, memory = forgetfulMemory(), precision = "f32" }: WebGpuOptions): Promise<Backend> {
   const opened = await openDevice({ gpu, allowSoftware });
   if (!opened.ok) throw new EngineUnavailableError("no-webgpu", opened.message);
-  const { device, description, software } = opened.value;
+  const { device, description, software, info } = opened.value;
   const backend = await registerWebGpuBackend(opened.value);
   installKernels();
+  const adapter = adapterKey(info);
+  const remembered = await struckBefore(memory, adapter);
+  for (const name of remembered) strikeKernel(name);
   const readBack = new FlatReadBack(backend);
+  const struckTilings: string[] = [];
+  const tune = async (): Promise<boolean> => {
+    // A software adapter is no device to be fast on: what is measured there says nothing.
+    if (software || choicesOf(backend).wanted.size === 0) return false;
+    const now = (): number => performance.now();
+    const struck = await tuneMatmul(backend, { memory, adapter, half: precision === "f16", budgetMs: TUNING_MS, now });
+    struckTilings.push(...struck.map(({ kernel, reason }) => `${kernel} (${reason})`));
+    useBackend(WEBGPU);
+    return true;
+  };
   return {
     info: { backend: "webgpu", description, software },
     lost: opened.value.lost.then(({ message }) => message || "The GPU was lost"),
@@ -36,13 +67,25 @@ export async function openWebGpu(gpu: GPU, allowSoftware: boolean): Promise<Back
       const parameters = new DeviceParameters(backend, layout);
       return {
         tensors: parameters.tensors,
-        write: (flat) => parameters.write(flat as Float32Array<ArrayBuffer>),
+        write: (flat) => parameters.write(flat),
         dispose: () => parameters.dispose(),
       };
     },
     read: (tensors) => readBack.read(tensors),
-    program: (example, run) => new DeviceProgram(backend, readBack, example, run),
-    optional: { names: OPTIONAL_KERNELS, strike: strikeKernel, restore: restoreKernel },
+    program: (example, run) => new DeviceProgram(backend, readBack, example, run, tune),
+    optional: {
+      names: OPTIONAL_KERNELS,
+      get remembered() {
+        return [...remembered, ...struckTilings];
+      },
+      strike: strikeKernel,
+      restore: restoreKernel,
+      remember: (struck) => memory.set(struckKey(adapter), JSON.stringify({ struck, untilMs: Date.now() + STRUCK_FOR_MS })),
+    },
+    capacity: {
+      rows: async (model) => Number(await memory.get(rowsKey(adapter, model))) || null,
+      remember: (model, rows) => memory.set(rowsKey(adapter, model), String(rows)),
+    },
     dispose: () => {
       readBack.dispose();
       unregisterWebGpuBackend(backend);
@@ -51,17 +94,61 @@ export async function openWebGpu(gpu: GPU, allowSoftware: boolean): Promise<Back
   };
 }
 
+const struckKey = (adapter: string): string => `struck kernels ${adapter}`;
+const rowsKey = (adapter: string, model: ModelSpec): string => `rows ${JSON.stringify(model)} ${adapter}`;
+
+async function struckBefore(memory: KernelMemory, adapter: string): Promise<readonly string[]> {
+  try {
+    const kept = JSON.parse((await memory.get(struckKey(adapter))) ?? "null") as {
+      readonly struck: unknown;
+      readonly untilMs: number;
+    } | null;
+    if (kept === null || !(kept.untilMs > Date.now()) || !Array.isArray(kept.struck)) return [];
+    return OPTIONAL_KERNELS.filter((name) => (kept.struck as unknown[]).includes(name));
+  } catch {
+    // Not ours, or damaged: as if nothing had been kept.
+    return [];
+  }
+}
+
+/** What the device lacks memory for does not fail when it is made, but when its scope ends. */
+function inMemory<T>(device: GPUDevice, make: () => T): { readonly made: T; readonly enough: Promise<void> } {
+  device.pushErrorScope("out-of-memory");
+  try {
+    return { made: make(), enough: scopeOf(device) };
+  } catch (error) {
+    void scopeOf(device).catch(() => undefined);
+    throw error;
+  }
+}
+/** A lost device has no scopes; its loss is told elsewhere. */
+const scopeOf = (device: GPUDevice): Promise<void> =>
+  device.popErrorScope().then(
+    (error) => {
+      if (error !== null) throw new DeviceMemoryError(`The GPU's memory is full: ${error.message}`);
+    },
+    () => undefined,
+  );
+
 /** Recorded at its first run, replayed at all others. */
 class DeviceProgram implements Program {
   readonly #backend: WebGPUBackend;
   readonly #readBack: FlatReadBack;
   readonly #inputs: DeviceInputs<keyof ModelTensors>;
   readonly #compute: () => readonly tf.Tensor[];
+  readonly #tune: () => Promise<boolean>;
   #tape: Tape | null = null;
 
-  constructor(backend: WebGPUBackend, readBack: FlatReadBack, example: Batch, compute: (batch: ModelTensors) => readonly tf.Tensor[]) {
+  constructor(
+    backend: WebGPUBackend,
+    readBack: FlatReadBack,
+    example: Batch,
+    compute: (batch: ModelTensors) => readonly tf.Tensor[],
+    tune: () => Promise<boolean>,
+  ) {
     this.#backend = backend;
     this.#readBack = readBack;
+    this.#tune = tune;
     const { rows, inputs, targets } = example;
     this.#inputs = new DeviceInputs(backend, {
       inputs: { shape: [rows, inputs.length / rows], dtype: inputs instanceof Int32Array ? "int32" : "float32" },
@@ -71,15 +158,37 @@ class DeviceProgram implements Program {
     this.#compute = () => compute(this.#inputs.tensors as unknown as ModelTensors);
   }
 
-  prepare(): Promise<void> {
-    return compileAhead(this.#backend, () => tf.dispose([...this.#compute()]));
+  async prepare(): Promise<void> {
+    const compile = (): Promise<void> => compileAhead(this.#backend, () => tf.dispose([...this.#compute()]));
+    await compile();
+    // Which products there are is known now; the tilings that are found fastest are other pipelines.
+    if (await this.#tune()) await compile();
   }
 
   async run({ inputs, targets, weights }: Batch): Promise<Float32Array> {
     this.#inputs.write({ inputs, targets, weights });
-    if (this.#tape === null) this.#tape = Tape.record(this.#backend, this.#compute);
-    else this.#tape.replay();
-    return this.#readBack.readSources(this.#tape.outputs);
+    if (this.#tape !== null) {
+      this.#tape.replay();
+      return this.#readBack.readSources(this.#tape.outputs);
+    }
+    const { made, enough } = inMemory(this.#backend.device, () => {
+      const tape = Tape.record(this.#backend, this.#compute);
+      return { tape, values: this.#readBack.readSources(tape.outputs) };
+    });
+    const read = made.values.then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      await enough;
+    } catch (error) {
+      await read;
+      useBackend(WEBGPU);
+      made.tape.dispose();
+      throw error;
+    }
+    this.#tape = made.tape;
+    return made.values;
   }
 
   dispose(): void {
