@@ -1,5 +1,5 @@
 // What a checkpoint is made of: the facts that go in, and the only file names that come out. Knows no coordinator and no storage.
-import type { DatasetManifest, EventOf, LedgerRecord, RunSpec, Sha256 } from "@weft/protocol";
+import type { DatasetManifest, EventOf, LedgerRecord, RunSpec, Sha256, VolunteerId } from "@weft/protocol";
 import type { ParameterLayout } from "@weft/tensors";
 
 /** A ledger's record whose event is of a known type. */
@@ -25,6 +25,8 @@ export interface CheckpointFiles {
   readonly provenance: {
     readonly created: RecordOf<"run-created">;
     readonly previous: Sha256;
+    /** The key that signed it: the one that run-created names, or that of a coordinator that adopted the run since. */
+    readonly coordinator: VolunteerId;
     readonly made: RecordOf<"version-published">;
   };
 }

@@ -75,7 +75,7 @@ const originOf = ({ origin }: { readonly origin?: RunOrigin | null | undefined }
 
 export function modelCard(input: CheckpointFiles): string {
   const { run, version, spec, manifest, training } = input;
-  const { created, made } = input.provenance;
+  const { created, coordinator, made } = input.provenance;
   return `${[
     frontMatter(input),
     `# ${plain(spec.name)}, version ${version}`,
@@ -99,8 +99,8 @@ export function modelCard(input: CheckpointFiles): string {
     "## Licence of the weights",
     licenceLine(spec.license),
     "## Where it comes from",
-    `Every contribution stands in the run's signed ledger, from which anyone can recompute these weights. They are the blob \`${input.weightsSha256}\` (SHA-256), named by the ledger of coordinator \`${created.event.coordinator}\`, whose record ${made.seq} has the hash \`${made.hash}\`. That record, signed, with every contribution to this version, is in provenance/version.json; provenance/run-created.json, signed too, has the specification, the revision of the code${originOf(created.event)} and the hash of provenance/dataset.json, which names the data's shards.`,
+    `Every contribution stands in the run's signed ledger, from which anyone can recompute these weights. They are the blob \`${input.weightsSha256}\` (SHA-256), named by the ledger of coordinator \`${coordinator}\`, whose record ${made.seq} has the hash \`${made.hash}\`. That record, signed, with every contribution to this version, is in provenance/version.json; provenance/run-created.json, signed too, has the specification, the revision of the code${originOf(created.event)} and the hash of provenance/dataset.json, which names the data's shards.`,
     "## Go on from it, or check it",
-    `training_state/ holds what training goes on with beside the weights: the outer optimiser's state, ${grouped(training.steps)} steps done, sample position ${grouped(training.position)}. \`weft runs resume ARCHIVE\` makes a run out of this archive that continues bit for bit; \`weft verify\` and \`weft replay\` check the run that made it, from its ledger, down to every weight.`,
+    `training_state/ holds what training goes on with beside the weights: the outer optimiser's state, ${grouped(training.steps)} steps done, sample position ${grouped(training.position)}. With them a run goes on from this version bit for bit: \`weft runs --help\` and \`weft checkpoints --help\` say how. \`weft verify\` and \`weft replay\` check the run that made it, from its ledger, down to every weight.`,
   ].join("\n\n")}\n`;
 }

@@ -1,3 +1,4 @@
+import { appendRecords, createIdentity } from "@weft/ledger";
 import type { ModelSpec } from "@weft/protocol";
 import { unzipSync } from "fflate";
 import { describe, expect, it } from "vitest";
@@ -62,6 +63,17 @@ describe("a checkpoint's provenance", () => {
     const read = readCheckpoint(writeCheckpoint(input));
     if (!read.ok) throw new Error(read.message);
     expect(checkpointProvenance(read.value, input.layout)).toMatchObject({ ok: true, value: { weights: input.weights } });
+  });
+
+  it("holds together where another coordinator had adopted the run, which then signs its versions", () => {
+    const heir = createIdentity(new Uint8Array(32).fill(10));
+    const { previous, made } = INPUT.provenance;
+    const [signed] = appendRecords({ run: "marks", seq: made.seq - 1, hash: previous }, [made.event], made.atMs, heir.sign);
+    const version = (coordinator: string) => ({
+      [`${FOLDER}/provenance/version.json`]: new TextEncoder().encode(JSON.stringify({ coordinator, previous, record: signed })),
+    });
+    expect(checked(version(heir.publicKey))).toMatchObject({ ok: true, value: { coordinator: heir.publicKey } });
+    expect(checked(version(coordinator.publicKey))).toMatchObject({ ok: false, code: "damaged" });
   });
 
   const other = { ...INPUT, weights: INPUT.weights.map((value, index) => (index === 0 ? -value : value)) };

@@ -20,13 +20,13 @@ const epoch = (): Date => new Date(1980, 0, 1);
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 function trainConfig({ run, version, spec, manifest, weightsSha256, provenance }: CheckpointFiles): Record<string, unknown> {
-  const { created, made } = provenance;
+  const { coordinator, made } = provenance;
   return {
     format: "weft-checkpoint/1",
     run,
     version,
     weights: weightsSha256,
-    ledger: { seq: made.seq, head: made.hash, coordinator: created.event.coordinator },
+    ledger: { seq: made.seq, head: made.hash, coordinator },
     dataset: {
       id: manifest.id,
       license: manifest.license,
@@ -40,6 +40,7 @@ function trainConfig({ run, version, spec, manifest, weightsSha256, provenance }
 /** Contents by file name; a file that this version does not have is absent. */
 function contents(input: CheckpointFiles): Partial<Record<CheckpointFile, string | Uint8Array>> {
   const { spec, manifest } = input;
+  const { coordinator, previous, made } = input.provenance;
   if (readsText(spec.model) && manifest.form.kind !== "text") throw new TypeError(`a model of kind ${spec.model.kind} is trained on text`);
   const text =
     manifest.form.kind === "text"
@@ -59,7 +60,7 @@ function contents(input: CheckpointFiles): Partial<Record<CheckpointFile, string
     "training_state/state.json": json(stateFile(input)),
     "training_state/optimizer_state.safetensors": input.training.optimizer,
     "provenance/run-created.json": json(input.provenance.created),
-    "provenance/version.json": json({ previous: input.provenance.previous, record: input.provenance.made }),
+    "provenance/version.json": json({ coordinator, previous, record: made }),
     // As the ledger has it, so that its SHA-256 is the one that run-created names.
     "provenance/dataset.json": canonicalBytes(manifest),
   };

@@ -2,7 +2,7 @@
 // Keeps those of versions whose checkpoint is owed, and no others.
 import type { CheckpointFiles } from "@weft/checkpoints";
 import { emptyHead } from "@weft/ledger";
-import type { LedgerRecord, Sha256 } from "@weft/protocol";
+import type { LedgerRecord, Sha256, VolunteerId } from "@weft/protocol";
 
 type Records = CheckpointFiles["provenance"];
 
@@ -10,13 +10,15 @@ export class CheckpointRecords {
   #created: Records["created"] | null = null;
   readonly #made = new Map<number, Omit<Records, "created">>();
   #previous: Sha256 = emptyHead("").hash;
+  #coordinator: VolunteerId = "";
 
   /** `isOwed` as it is after this record. */
   onRecord(record: LedgerRecord, isOwed: (version: number) => boolean): void {
     const { event, hash } = record;
     if (event.type === "run-created") this.#created = { ...record, event };
+    if (event.type === "run-created" || event.type === "run-adopted") this.#coordinator = event.coordinator;
     if (event.type === "version-published" && isOwed(event.version))
-      this.#made.set(event.version, { previous: this.#previous, made: { ...record, event } });
+      this.#made.set(event.version, { previous: this.#previous, coordinator: this.#coordinator, made: { ...record, event } });
     if (event.type === "checkpoint-written") this.#made.delete(event.version);
     if (event.type === "run-rolled-back") for (const version of this.#made.keys()) if (!isOwed(version)) this.#made.delete(version);
     this.#previous = hash;

@@ -11,8 +11,17 @@ import { TestCoordinator } from "./test-coordinator.ts";
 
 const SPEC: RunSpec = {
   ...TINY_SPEC,
-  training: { ...TINY_SPEC.training, versions: 10, codec: "int8", schedule: { kind: "cosine", warmupVersions: 3, finalFraction: 0.1 } },
+  training: {
+    ...TINY_SPEC.training,
+    versions: 10,
+    microBatch: 4,
+    codec: "int8",
+    schedule: { kind: "cosine", warmupVersions: 3, finalFraction: 0.1 },
+  },
 };
+
+/** Every upload is signed and checked, in plain JavaScript: seconds on a machine that does other things too. */
+const LONG = { timeout: 60_000 };
 
 type Published = EventOf<"version-published">;
 const published = (records: readonly LedgerRecord[]): Published[] =>
@@ -57,13 +66,13 @@ async function scene() {
   return { kit, volunteer, train, order };
 }
 
-test("a run resumed from any version has the later versions of the run it comes from, bit for bit", async () => {
+test("a run resumed from any version has the later versions of the run it comes from, bit for bit", LONG, async () => {
   const { kit, train, order } = await scene();
   const whole = await kit.createRun(SPEC);
   await train(whole);
   const wanted = published(await kit.records(whole));
   expect(wanted).toHaveLength(10);
-  for (const version of [0, 1, 4, 9]) {
+  for (const version of [0, 4, 9]) {
     const run = await order({ type: "resume-from", run: whole, version });
     await train(run);
     const found = published(await kit.records(run));
@@ -77,7 +86,7 @@ test("a run resumed from any version has the later versions of the run it comes 
   }
 });
 
-test("a resumed run names the record it comes from, and can be resumed itself", async () => {
+test("a resumed run names the record it comes from, and can be resumed itself", LONG, async () => {
   const { kit, train, order } = await scene();
   const first = await kit.createRun(SPEC);
   await train(first, 4);
@@ -97,7 +106,7 @@ test("a resumed run names the record it comes from, and can be resumed itself", 
   expect(last(await kit.records(third))).toEqual(last(await kit.records(first)));
 });
 
-test("a run rolled back to a version goes on as one that is resumed from it", async () => {
+test("a run rolled back to a version goes on as one that is resumed from it", LONG, async () => {
   const { kit, train, order } = await scene();
   // Of f32, since int8 rounds by the lease's number, which the versions in between move on.
   const run = await kit.createRun({ ...SPEC, training: { ...SPEC.training, codec: "f32" } });
@@ -115,39 +124,43 @@ test("a run rolled back to a version goes on as one that is resumed from it", as
   expect(kit.coordinator.detail(run)?.weights).toEqual(kit.coordinator.detail(resumed)?.weights);
 });
 
-test("with the epoch sampler every sample is counted once an epoch in what survives of a run that was rolled back twice", async () => {
-  const { kit, volunteer, train, order } = await scene();
-  const run = await kit.createRun(SPEC);
-  await train(run, 4);
-  // In the middle of a round, of which something is in and something is out.
-  await volunteer.upload(volunteer.contribution(await volunteer.lease(run)));
-  await volunteer.lease(run);
-  await order({ type: "roll-back", run, version: 2 });
-  await train(run, 8);
-  await order({ type: "roll-back", run, version: 6 });
-  await train(run);
-  const records = await kit.records(run);
-  const lineage = createLineage();
-  for (const { event } of records) lineage.apply(event);
-  const starts = new Map(records.flatMap(({ event }) => (event.type === "lease-assigned" ? [[event.lease, event.start] as const] : [])));
-  const counted: number[] = [];
-  for (const { version, contributions } of published(records)) {
-    if (!lineage.has(version)) continue;
-    for (const { lease, samples } of contributions)
-      for (let at = 0; at < samples; at += 1) counted.push((starts.get(lease) as number) + at);
-  }
-  expect(counted).toEqual(Array.from({ length: 80 }, (_, position) => position));
-  const all = Array.from({ length: 40 }, (_, sample) => sample);
-  for (const epoch of [0, 1]) {
-    const drawn = counted.slice(40 * epoch, 40 * (epoch + 1)).map((position) => drawSample(SPEC.sampler, SPEC.seed, position, 40));
-    expect(drawn.toSorted((a, b) => a - b)).toEqual(all);
-  }
-  expect(TINY_IMAGES.train[0]?.samples).toBe(40);
-  const abandoned = records.flatMap(({ event }) => (event.type === "run-rolled-back" ? [event.abandoned.length] : []));
-  expect(abandoned).toEqual([1, 0]);
-});
+test(
+  "with the epoch sampler every sample is counted once an epoch in what survives of a run that was rolled back twice",
+  LONG,
+  async () => {
+    const { kit, volunteer, train, order } = await scene();
+    const run = await kit.createRun(SPEC);
+    await train(run, 4);
+    // In the middle of a round, of which something is in and something is out.
+    await volunteer.upload(volunteer.contribution(await volunteer.lease(run)));
+    await volunteer.lease(run);
+    await order({ type: "roll-back", run, version: 2 });
+    await train(run, 8);
+    await order({ type: "roll-back", run, version: 6 });
+    await train(run);
+    const records = await kit.records(run);
+    const lineage = createLineage();
+    for (const { event } of records) lineage.apply(event);
+    const starts = new Map(records.flatMap(({ event }) => (event.type === "lease-assigned" ? [[event.lease, event.start] as const] : [])));
+    const counted: number[] = [];
+    for (const { version, contributions } of published(records)) {
+      if (!lineage.has(version)) continue;
+      for (const { lease, samples } of contributions)
+        for (let at = 0; at < samples; at += 1) counted.push((starts.get(lease) as number) + at);
+    }
+    expect(counted).toEqual(Array.from({ length: 80 }, (_, position) => position));
+    const all = Array.from({ length: 40 }, (_, sample) => sample);
+    for (const epoch of [0, 1]) {
+      const drawn = counted.slice(40 * epoch, 40 * (epoch + 1)).map((position) => drawSample(SPEC.sampler, SPEC.seed, position, 40));
+      expect(drawn.toSorted((a, b) => a - b)).toEqual(all);
+    }
+    expect(TINY_IMAGES.train[0]?.samples).toBe(40);
+    const abandoned = records.flatMap(({ event }) => (event.type === "run-rolled-back" ? [event.abandoned.length] : []));
+    expect(abandoned).toEqual([1, 0]);
+  },
+);
 
-test("a roll-back survives a restart of the coordinator, and what was given up does not come back", async () => {
+test("a roll-back survives a restart of the coordinator, and what was given up does not come back", LONG, async () => {
   const { kit, volunteer, train, order } = await scene();
   const run = await kit.createRun(SPEC);
   await train(run, 3);

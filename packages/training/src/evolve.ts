@@ -3,7 +3,7 @@
 // round for each of 100,000 events would make recovery slow. Whoever needs an older state folds again.
 import type { AbandonedContribution, EventOf, LedgerEvent, LedgerRecord, VolunteerId } from "@weft/protocol";
 import { abandonedOf } from "./endings.ts";
-import { leadsTo, leaseStanding, MACHINES, type MachineName, standingOf } from "./machine.ts";
+import { concernedBy, leadsTo, leaseStanding, type MachineName, standingOf } from "./machine.ts";
 import { isCheckpointDue, isEvaluationDue } from "./owed.ts";
 import { isEstablished, type LeaseState, liveAssignments, pointOf, type RoundState, type RunState, type VolunteerState } from "./state.ts";
 
@@ -43,22 +43,25 @@ export function initialState(created: EventOf<"run-created">, atMs: number): Run
 
 /** The state after one more event, which is the given object: use only what is returned. Throws ImpossibleEvent; then the state is of no use. */
 export function evolve(state: RunState, event: LedgerEvent, atMs: number): RunState {
-  const before = standingOf(state, event);
-  for (const machine of MACHINE_NAMES) demand(event, machine, before[machine]);
+  const machines = concernedBy(event.type);
+  const before: (string | null)[] = [];
+  for (const machine of machines) {
+    const from = standingOf(machine, state, event);
+    if (from !== null) demand(event, machine, from);
+    before.push(from);
+  }
   apply(state, event, atMs);
-  const after = standingOf(state, event);
-  for (const machine of MACHINE_NAMES) {
-    const [from, to] = [before[machine], after[machine]];
-    if (from !== null && to !== null && !leadsTo(machine, from, event.type)?.includes(to))
+  for (const [index, machine] of machines.entries()) {
+    const from = before[index];
+    const to = standingOf(machine, state, event);
+    if (typeof from === "string" && to !== null && !leadsTo(machine, from, event.type)?.includes(to))
       throw new ImpossibleEvent(event, `it would lead the ${machine} from ${from} to ${to}`);
   }
   return state;
 }
 
-const MACHINE_NAMES = Object.keys(MACHINES) as MachineName[];
-
-function demand(event: LedgerEvent, machine: MachineName, from: string | null): void {
-  if (from !== null && leadsTo(machine, from, event.type) === null)
+function demand(event: LedgerEvent, machine: MachineName, from: string): void {
+  if (leadsTo(machine, from, event.type) === null)
     throw new ImpossibleEvent(event, from === "none" ? `there is no ${machine}` : `the ${machine} is ${from}`);
 }
 

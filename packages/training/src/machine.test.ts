@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { createDesk, key } from "../test/desk.ts";
 import { evolve, ImpossibleEvent } from "./evolve.ts";
-import { leadsTo, MACHINES, type MachineName } from "./machine.ts";
+import { concernedBy, leadsTo, MACHINES, type MachineName } from "./machine.ts";
 
 const DOCUMENT = readFileSync(new URL("../../../ARCHITECTURE.md", import.meta.url), "utf8");
 const NAMES = Object.keys(MACHINES) as MachineName[];
@@ -54,7 +54,8 @@ describe("the state machine", () => {
   });
 
   it("lets events pass that it does not name, and no others", () => {
-    expect(leadsTo("round", "open", "volunteer-joined")).toEqual(["open"]);
+    expect(concernedBy("volunteer-joined")).toEqual(["run"]);
+    expect(concernedBy("contribution-admitted")).toEqual(["run", "round", "lease", "assignment"]);
     expect(leadsTo("round", "open", "version-published")).toBeNull();
     expect(leadsTo("run", "paused", "lease-assigned")).toBeNull();
     expect(leadsTo("run", "finished", "run-rolled-back")).toEqual(["paused"]);

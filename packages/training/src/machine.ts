@@ -1,8 +1,8 @@
 // The state machine of a run as a table: four small machines, and which event leads each from which state to which. `evolve` refuses
 // whatever does not stand here, and ARCHITECTURE.md shows the same table to people; a test compares the two.
 // Knows nothing of numbers and names: that a version follows the one before is for evolve to check.
-import type { AssignmentEnd, EventOf, LedgerEvent, RunPhase } from "@weft/protocol";
-import { type AssignmentState, isComplete, type LeaseState, liveAssignments, type RoundState, type RunState } from "./state.ts";
+import type { AssignmentEnd, LedgerEvent, RunPhase } from "@weft/protocol";
+import { type AssignmentState, isComplete, type LeaseState, type RoundState, type RunState } from "./state.ts";
 
 type EventType = LedgerEvent["type"];
 /** For each state, the events that may come and the states in which they may leave it. */
@@ -125,25 +125,31 @@ export const roundStanding = (round: RoundState | null): RoundStanding => {
 export const leaseStanding = (lease: LeaseState | undefined): LeaseStanding => {
   if (lease === undefined) return "none";
   if (lease.settled !== null) return "settled";
-  return liveAssignments(lease).length > 0 ? "out" : "waiting";
+  // The live ones are among the newest.
+  return lease.assignments.findLast(({ end }) => end === null) === undefined ? "waiting" : "out";
 };
 export const assignmentStanding = (assignment: Pick<AssignmentState, "end"> | null | undefined): AssignmentStanding => {
   if (assignment === null || assignment === undefined) return "none";
   return assignment.end === null ? "live" : AFTER_END[assignment.end];
 };
 
-/** In which state each machine is that an event concerns. */
-export type Standing = Readonly<Record<MachineName, string | null>>;
-
-export function standingOf(state: RunState, event: LedgerEvent): Standing {
-  const given = assignmentOf(event);
-  const lease = given === null ? undefined : state.round?.leases.get(given.lease);
-  return {
-    run: state.phase,
-    round: roundStanding(state.round),
-    lease: given === null ? null : leaseStanding(lease),
-    assignment: given === null ? null : assignmentStanding(lease?.assignments[given.attempt - 1]),
-  };
+/** The state of the machine that an event concerns; null where it concerns none of its kind, or each one of the round (evolve sees to that). */
+export function standingOf(machine: MachineName, state: RunState, event: LedgerEvent): string | null {
+  switch (machine) {
+    case "run":
+      return state.phase;
+    case "round":
+      return roundStanding(state.round);
+    case "lease":
+    case "assignment": {
+      const given = assignmentOf(event);
+      if (given === null) return null;
+      const lease = state.round?.leases.get(given.lease);
+      return machine === "lease" ? leaseStanding(lease) : assignmentStanding(lease?.assignments[given.attempt - 1]);
+    }
+    default:
+      return machine satisfies never;
+  }
 }
 
 function assignmentOf(event: LedgerEvent): { readonly lease: string; readonly attempt: number } | null {
@@ -158,19 +164,14 @@ function assignmentOf(event: LedgerEvent): { readonly lease: string; readonly at
   }
 }
 
-/** Events that occur in each machine; the others leave it as it is, whatever its state. */
-const CONCERNS: Readonly<Record<MachineName, ReadonlySet<string>>> = {
-  run: alphabetOf(RUN),
-  round: alphabetOf(ROUND),
-  lease: alphabetOf(LEASE),
-  assignment: alphabetOf(ASSIGNMENT),
-};
-function alphabetOf(machine: Machine<string>): ReadonlySet<string> {
-  return new Set(Object.values(machine).flatMap((events) => Object.keys(events)));
-}
+const CONCERNED = new Map<EventType, readonly MachineName[]>();
+for (const machine of Object.keys(MACHINES) as MachineName[])
+  for (const events of Object.values(MACHINES[machine]))
+    for (const event of Object.keys(events) as EventType[]) CONCERNED.set(event, [...new Set([...(CONCERNED.get(event) ?? []), machine])]);
 
-/** States to which the event may lead a machine from `from`; null where it must not come there. */
-export function leadsTo(machine: MachineName, from: string, event: EventOf<EventType>["type"]): readonly string[] | null {
-  if (!CONCERNS[machine].has(event)) return [from];
-  return (MACHINES[machine] as Machine<string>)[from]?.[event] ?? null;
-}
+/** The machines that name the event; the others it leaves as they are, whatever their state. */
+export const concernedBy = (event: EventType): readonly MachineName[] => CONCERNED.get(event) ?? [];
+
+/** States to which an event may lead a machine that it concerns; null where it must not come in state `from`. */
+export const leadsTo = (machine: MachineName, from: string, event: EventType): readonly string[] | null =>
+  (MACHINES[machine] as Machine<string>)[from]?.[event] ?? null;

@@ -138,7 +138,12 @@ function recordsOf(spec: RunSpec, manifest: DatasetManifest, weights: Float32Arr
   const previous = sha("5");
   const [first] = appendRecords(emptyHead("marks"), [event], 1_000, coordinator.sign);
   const [last] = appendRecords({ run: "marks", seq: 511, hash: previous }, [made], 2_000, coordinator.sign);
-  return { created: { ...(first as LedgerRecord), event }, previous, made: { ...(last as LedgerRecord), event: made } };
+  return {
+    created: { ...(first as LedgerRecord), event },
+    previous,
+    coordinator: coordinator.publicKey,
+    made: { ...(last as LedgerRecord), event: made },
+  };
 }
 
 export function example(model: ModelSpec = MLP as unknown as ModelSpec): CheckpointFiles {
