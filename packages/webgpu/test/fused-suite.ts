@@ -163,6 +163,22 @@ export function describeFusedKernels(title: string, open: () => Promise<Subject>
       const expected = reference.embeddingGradient(given, dy);
       const name = `${windows}x${length}/${context} ${symbols}x${width}`;
       expect(await worst(y, reference.embedding(given, table, positions), 1), name).toBeLessThan(1);
+      const [rows] = run("WeftRows", { tokens, table: tensor(table, symbols, width) }, {}) as [tf.Tensor];
+      const [ofRows] = run("WeftRowsGradient", { dy: tensor(dy, count, width), tokens }, { symbols }) as [tf.Tensor];
+      expect([rows.shape, ofRows.shape]).toEqual([y.shape, dTable.shape]);
+      expect(
+        await worst(
+          rows,
+          reference.embedding(
+            given,
+            table,
+            positions.map(() => 0),
+          ),
+          0,
+        ),
+        `${name} rows`,
+      ).toBeLessThan(1);
+      expect(await worst(ofRows, expected.dTable, count), `${name} gradient of rows`).toBeLessThan(1);
       expect(await worst(dTable, expected.dTable, count), `${name} table`).toBeLessThan(1);
       expect(await worst(dPositions, expected.dPositions, windows), `${name} positions`).toBeLessThan(1);
     }

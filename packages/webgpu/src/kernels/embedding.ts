@@ -1,4 +1,4 @@
-// Token embedding with learned positions, and both gradients as gathers: each result sums what belongs to it in a fixed order, so there
+// Token embedding, with learned positions or without, and its gradients as gathers: each result sums what belongs to it in a fixed order, so there
 // are no atomics and the same bits each time.
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type { TensorInfo } from "@tensorflow/tfjs-core";
@@ -6,10 +6,10 @@ import { type Kernel, launch, workgroupsFor } from "../launch.ts";
 
 const THREADS = 64;
 
-const forward: Kernel = {
-  name: "embedding",
+const forward = (hasPositions: boolean): Kernel => ({
+  name: `embedding ${hasPositions}`,
   outputs: { y: "f32" },
-  inputs: { tokens: "i32", table: "f32", positions: "f32" },
+  inputs: { tokens: "i32", table: "f32", ...(hasPositions ? { positions: "f32" as const } : {}) },
   uniforms: { tokens_: "u32", length: "u32", symbols: "u32", width: "u32" },
   body: `
 @compute @workgroup_size(${THREADS})
@@ -18,10 +18,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let token = i / uniforms.width;
     let column = i - token * uniforms.width;
     let symbol = min(u32(tokens[token]), uniforms.symbols - 1u);
-    y[i] = table[symbol * uniforms.width + column] + positions[(token % uniforms.length) * uniforms.width + column];
+    y[i] = table[symbol * uniforms.width + column]${hasPositions ? " + positions[(token % uniforms.length) * uniforms.width + column]" : ""};
   }
 }`,
-};
+});
 
 /** A workgroup takes 64 columns of one symbol and passes over all tokens: in step, so that it reads only the rows that count. */
 const backwardTable: Kernel = {
@@ -64,16 +64,31 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 }`,
 };
 
-/** `tokens` int32 [rows * length], `table` [symbols, width], `positions` [context, width]: [rows * length, width]. */
-export function embedding(backend: WebGPUBackend, tokens: TensorInfo, table: TensorInfo, positions: TensorInfo, length: number) {
+/** `tokens` int32 [rows * length], `table` [symbols, width] and, where there are positions, [context, width]: [rows * length, width]. */
+export function embedding(backend: WebGPUBackend, tokens: TensorInfo, table: TensorInfo, positions?: TensorInfo, length = 1): TensorInfo[] {
   const [symbols, width] = table.shape as [number, number];
   const count = tokens.shape[0] as number;
   return launch(backend, {
-    kernel: forward,
-    inputs: [tokens, table, positions],
+    kernel: forward(positions !== undefined),
+    inputs: [tokens, table, ...(positions === undefined ? [] : [positions])],
     outputs: [[count, width]],
     uniforms: [count, length, symbols, width],
     workgroups: [workgroupsFor(count * width, THREADS), 1, 1],
+  });
+}
+
+/** Gradient of the table. */
+export function rowsGradient(
+  backend: WebGPUBackend,
+  { dy, tokens, symbols }: { readonly dy: TensorInfo; readonly tokens: TensorInfo; readonly symbols: number },
+): TensorInfo[] {
+  const [count, width] = dy.shape as [number, number];
+  return launch(backend, {
+    kernel: backwardTable,
+    inputs: [dy, tokens],
+    outputs: [[symbols, width]],
+    uniforms: [count, symbols, width],
+    workgroups: [Math.ceil(width / THREADS), workgroupsFor(symbols), 1],
   });
 }
 
@@ -84,13 +99,7 @@ export function embeddingGradient(
 ): TensorInfo[] {
   const [count, width] = dy.shape as [number, number];
   return [
-    ...launch(backend, {
-      kernel: backwardTable,
-      inputs: [dy, tokens],
-      outputs: [[symbols, width]],
-      uniforms: [count, symbols, width],
-      workgroups: [Math.ceil(width / THREADS), workgroupsFor(symbols), 1],
-    }),
+    ...rowsGradient(backend, { dy, tokens, symbols }),
     ...launch(backend, {
       kernel: backwardPositions,
       inputs: [dy],

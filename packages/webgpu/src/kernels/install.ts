@@ -6,7 +6,7 @@ import { WEBGPU } from "../register-backend.ts";
 import { attention, attentionGradient } from "./attention.ts";
 import { convolutionBlock, convolutionBlockGradient } from "./convolution.ts";
 import { crossEntropy, crossEntropyGradient } from "./cross-entropy.ts";
-import { embedding, embeddingGradient } from "./embedding.ts";
+import { embedding, embeddingGradient, rowsGradient } from "./embedding.ts";
 import { type GeluKind, gelu, geluGradient } from "./gelu.ts";
 import { layerNorm, layerNormGradient } from "./layer-norm.ts";
 import { linear, linearGradient } from "./linear.ts";
@@ -73,6 +73,12 @@ const FUSED: Readonly<Record<string, Run>> = {
       context: context as number,
       length: length as number,
     }),
+  WeftRows: (backend, inputs) => {
+    const { tokens, table } = take(inputs, "tokens", "table");
+    return embedding(backend, tokens, table);
+  },
+  WeftRowsGradient: (backend, inputs, { symbols }) =>
+    rowsGradient(backend, { ...take(inputs, "dy", "tokens"), symbols: symbols as number }),
   WeftAttention: (backend, inputs, { heads, length }) =>
     attention(backend, take(inputs, "qkv").qkv, { heads: heads as number, length: length as number }),
   WeftAttentionGradient: (backend, inputs, { heads, length }) =>
