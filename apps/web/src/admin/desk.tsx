@@ -39,7 +39,7 @@ function Rail({ chosen, onNew }: { chosen: string | null; onNew: () => void }) {
                 <span className={`state ${shape}`}>{word}</span>
                 <small>
                   v{count(run.version)}
-                  {run.version === run.steps ? ` of ${count(run.versions)}` : `, round ${count(run.steps)} of ${count(run.versions)}`}
+                  {run.version === run.steps ? ` of ${count(run.versions)}` : ` (${count(run.steps)} of ${count(run.versions)})`}
                   {held !== null && ` · ${held.value}`}
                 </small>
               </Link>

@@ -20,10 +20,10 @@ interface MakingProps extends Props {
 
 export function RollBack({ detail, version, onClose }: Props) {
   const command = useCommand();
-  const { run, name } = detail;
+  const { run } = detail;
   return (
     <Confirm
-      title={`Roll ${name} back to version ${count(version)}`}
+      title={`Roll back to version ${count(version)}`}
       text={`${rollBackWords(detail, version)} ${abandonedWords(detail.round.leases)}`}
       keep={`Keep version ${count(detail.version)}`}
       act={`Roll back to v${count(version)}`}

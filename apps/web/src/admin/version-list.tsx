@@ -9,7 +9,7 @@ import { offeredVersions, suggestedVersion, type VersionRow } from "./versions.t
 
 const OFFERED = 12;
 
-const kindOf = ({ checkpoint, backTo, version }: VersionRow, detail: RunDetail): string =>
+const kindOf = ({ checkpoint, backTo, version }: VersionRow, detail: Pick<RunDetail, "version" | "origin">): string =>
   [
     ...(version === detail.version ? ["newest"] : []),
     ...(version === (detail.origin?.version ?? 0) ? ["first"] : []),
@@ -22,10 +22,14 @@ type Asking = "roll-back" | "resume" | "fork";
 export function VersionList({ detail, onMade }: { detail: RunDetail; onMade: (run: string) => void }) {
   const nowMs = useNow(60_000);
   const group = useId();
-  const rows = offeredVersions(detail, OFFERED);
   const [wanted, setWanted] = useState<number | null>(null);
   const [asking, setAsking] = useState<Asking | null>(null);
-  const chosen = rows.some(({ version }) => version === wanted) ? (wanted ?? 0) : suggestedVersion(rows, detail.version);
+  const first = detail.origin?.version ?? 0;
+  const rows = offeredVersions(detail, OFFERED, wanted);
+  const chosen = wanted ?? suggestedVersion(rows, detail.version);
+  const another = (version: number) => {
+    if (Number.isInteger(version) && version >= first && version <= detail.version) setWanted(version);
+  };
   const classifier = isClassifier(detail);
   const close = () => setAsking(null);
   const made = (run: string) => {
@@ -37,7 +41,17 @@ export function VersionList({ detail, onMade }: { detail: RunDetail; onMade: (ru
     <section className="sec" aria-labelledby="h-ver">
       <div className="sec-head">
         <h2 id="h-ver">Versions</h2>
-        <span className="end note">choose one to go back to, or to go on from</span>
+        <label className="end">
+          Another{" "}
+          <input
+            type="number"
+            min={first}
+            max={detail.version}
+            value={chosen}
+            aria-label="Number of the version"
+            onChange={(event) => another(event.target.valueAsNumber)}
+          />
+        </label>
       </div>
       <table className="vers">
         <thead>

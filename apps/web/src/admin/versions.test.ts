@@ -52,6 +52,11 @@ describe("the versions that are offered", () => {
     expect(offeredVersions(detail({}), 5).map(({ version }) => version)).toEqual([12, 10, 8, 4, 0]);
     expect(offeredVersions(detail({}), 1).map(({ version }) => version)).toEqual([12, 0]);
   });
+  it("hold whichever is wanted", () => {
+    const rows = offeredVersions(detail({}), 4, 7);
+    expect(rows.map(({ version }) => version)).toEqual([12, 8, 7, 0]);
+    expect(rows[2]).toMatchObject({ lossMean: 1 / 7, heldOutLoss: null, checkpoint: false });
+  });
   it("begin with the origin's version where a run goes on from another", () => {
     const origin = { version: 7 } as RunDetail["origin"];
     expect(offeredVersions(detail({ origin, checkpoints: [], evaluations: [] }), 3).map(({ version }) => version)).toEqual([12, 7]);

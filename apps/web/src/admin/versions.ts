@@ -15,8 +15,11 @@ export interface VersionRow {
 }
 type Source = Pick<RunDetail, "version" | "createdAtMs" | "origin" | "versionPoints" | "evaluations" | "checkpoints" | "rollBacks">;
 
-/** Newest first, at most `most`: the newest and the first are always among them, checkpoints go before versions that were only evaluated. */
-export function offeredVersions(detail: Source, most: number): readonly VersionRow[] {
+/**
+ * Newest first, at most `most`: the newest, the first and the `wanted` one are always among them, checkpoints go before versions that were
+ * only evaluated.
+ */
+export function offeredVersions(detail: Source, most: number, wanted: number | null = null): readonly VersionRow[] {
   const first = detail.origin?.version ?? 0;
   const points = new Map(detail.versionPoints.map((point) => [point.version, point]));
   const evaluated = new Map(detail.evaluations.map((point) => [point.version, point]));
@@ -38,7 +41,7 @@ export function offeredVersions(detail: Source, most: number): readonly VersionR
       undone: [point, evaluation, checkpoint, rollBack].some((view) => view?.undone === true),
     };
   };
-  const chosen = new Set([detail.version, first]);
+  const chosen = new Set([detail.version, first, ...(wanted === null ? [] : [wanted])]);
   for (const version of [...newestFirst([...checkpoints.keys(), ...back.keys()]), ...newestFirst(evaluated.keys())])
     if (chosen.size < most) chosen.add(version);
   return newestFirst(chosen).map(row);

@@ -7,8 +7,8 @@ import { LossChart } from "../charts/loss-chart.tsx";
 import { Swatch } from "../cloth/swatch.tsx";
 import { observer, useLive } from "../live/observer.ts";
 import { useNow } from "../live/use-now.ts";
-import { bytes, clock, count, moment } from "../words/figures.ts";
-import { originWords, progressWords } from "../words/lineage-words.ts";
+import { bytes, clock, count } from "../words/figures.ts";
+import { originWords, progressWords, rolledBackWords } from "../words/lineage-words.ts";
 import { capital, isClassifier, licence, people, phaseEnded, quality, runState } from "../words/run-words.ts";
 import { DataCard, Specification } from "./cards.tsx";
 import { CheckIt } from "./check-it.tsx";
@@ -57,14 +57,13 @@ function Top({ detail }: { detail: RunDetail }) {
             </span>
           </p>
         )}
-        {detail.rollBacks.map((back) => (
-          <p key={back.version} className="meta">
-            <span>
-              Rolled back to v{count(back.to)} on {moment(back.atMs, nowMs)}: versions {count(back.to + 1)} to {count(back.version - 1)} are
-              undone
-            </span>
-          </p>
-        ))}
+        {detail.rollBacks
+          .filter(({ undone }) => undone !== true)
+          .map((back) => (
+            <p key={back.version} className="meta">
+              <span>{rolledBackWords(back, nowMs)}</span>
+            </p>
+          ))}
       </div>
       <div className="acts">
         {newest !== null && (

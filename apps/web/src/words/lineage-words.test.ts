@@ -1,6 +1,6 @@
 import type { LeaseView } from "@weft/protocol";
 import { describe, expect, it } from "vitest";
-import { abandonedWords, openRound, originWords, progressWords, retentionWords, rollBackWords } from "./lineage-words.ts";
+import { abandonedWords, openRound, originWords, progressWords, retentionWords, rollBackWords, rolledBackWords } from "./lineage-words.ts";
 
 const lease = (state: LeaseView["state"], volunteer: string | null, samples: number): LeaseView => ({
   lease: "4.0",
@@ -21,9 +21,16 @@ describe("words about lineage", () => {
     expect(originWords({ change: "fork", version: 0 })).toBe("forked from v0 of");
   });
   it("say which versions a roll-back undoes", () => {
-    expect(rollBackWords({ version: 120 }, 80)).toContain("versions 81 to 120 stay in the ledger, marked as undone");
-    expect(rollBackWords({ version: 120 }, 80)).toMatch(/^Version 121 gets the weights and the optimiser state of version 80/);
-    expect(rollBackWords({ version: 120 }, 119)).toContain("version 120 stays in the ledger");
+    expect(rollBackWords({ name: "digits", version: 120 }, 80)).toContain("versions 81 to 120 stay in the ledger, marked as undone");
+    expect(rollBackWords({ name: "digits", version: 120 }, 80)).toMatch(
+      /^Version 121 of digits gets the weights and the optimiser state of version 80/,
+    );
+    expect(rollBackWords({ name: "digits", version: 120 }, 119)).toContain("version 120 stays in the ledger");
+  });
+  it("say which versions a roll-back has undone", () => {
+    const back = { version: 9, to: 3, atMs: new Date(2026, 10, 23, 12, 5).getTime(), by: "Ada" };
+    expect(rolledBackWords(back, back.atMs)).toBe("Rolled back to v3 (12:05): versions 4 to 8 are undone");
+    expect(rolledBackWords({ ...back, to: 7 }, back.atMs)).toBe("Rolled back to v7 (12:05): version 8 is undone");
   });
   it("count what of the open round is in, by whom", () => {
     const leases = [lease("in", "a", 64), lease("in", "a", 32), lease("in", "b", 32), lease("out", "c", 64), lease("waiting", null, 64)];

@@ -1,6 +1,14 @@
 // What pages say of where a run comes from, of going back, and of what is kept: sentences out of views. Pure.
-import { keptVersions, type LeaseView, type RunDetail, type RunOrigin, type RunSpec, type RunSummary } from "@weft/protocol";
-import { count, plural } from "./figures.ts";
+import {
+  keptVersions,
+  type LeaseView,
+  type RollBackView,
+  type RunDetail,
+  type RunOrigin,
+  type RunSpec,
+  type RunSummary,
+} from "@weft/protocol";
+import { count, moment, plural } from "./figures.ts";
 import { people } from "./run-words.ts";
 
 /** "version 12 of 240"; where the run went back or began elsewhere than at 0, also how many rounds lie behind its weights. */
@@ -35,12 +43,19 @@ export function abandonedWords(leases: readonly LeaseView[]): string {
 }
 
 /** What rolling back to `to` does, in one sentence. */
-export function rollBackWords({ version }: Pick<RunDetail, "version">, to: number): string {
+export function rollBackWords({ name, version }: Pick<RunDetail, "name" | "version">, to: number): string {
   const undone =
     to + 1 === version
       ? `version ${count(version)} stays in the ledger, marked as undone`
       : `versions ${count(to + 1)} to ${count(version)} stay in the ledger, marked as undone`;
-  return `Version ${count(version + 1)} gets the weights and the optimiser state of version ${count(to)}, and training goes on from there; ${undone}, and nothing is deleted.`;
+  return `Version ${count(version + 1)} of ${name} gets the weights and the optimiser state of version ${count(to)}, and training goes on from there; ${undone}, and nothing is deleted.`;
+}
+
+/** What a roll-back that stands has done. */
+export function rolledBackWords({ to, version, atMs }: RollBackView, nowMs: number): string {
+  const undone =
+    version - to === 2 ? `version ${count(to + 1)} is undone` : `versions ${count(to + 1)} to ${count(version - 1)} are undone`;
+  return `Rolled back to v${count(to)} (${moment(atMs, nowMs)}): ${undone}`;
 }
 
 /** How long contributions are kept, and what follows from it. */
