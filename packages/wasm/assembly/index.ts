@@ -2,7 +2,7 @@
 export { attention, attentionGradient, attentionScratchBytes } from "./attention";
 export { convolutionBlock, convolutionBlockGradient, convolutionScratchBytes } from "./convolution";
 export { crossEntropy, crossEntropyGradient } from "./cross-entropy";
-export { binary, gelu, geluGradient, reluGradient, sum, unary } from "./elementwise";
+export { add, columnSums, gelu, geluGradient, reluGradient } from "./elementwise";
 export { embedding, embeddingGradient } from "./embedding";
 export { layerNorm, layerNormGradient } from "./layer-norm";
 export { lstm, lstmGradient, lstmScratchBytes } from "./lstm";

@@ -2,4 +2,5 @@
 export { WASM, type WasmBackend } from "./backend.ts";
 export { FixedInputs, FlatParameters } from "./flat-memory.ts";
 export { registerWasmBackend } from "./install.ts";
+export { WasmMemoryError } from "./instance.ts";
 export { Tape } from "./tape.ts";

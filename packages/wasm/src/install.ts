@@ -2,13 +2,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { WASM, WasmBackend } from "./backend.ts";
 import { openInstance } from "./instance.ts";
-import { ELEMENTWISE } from "./kernels/elementwise.ts";
 import { LANGUAGE } from "./kernels/language.ts";
 import type { Inputs } from "./kernels/launchers.ts";
 import { PRODUCTS } from "./kernels/matmul.ts";
+import { PLAIN } from "./kernels/plain.ts";
 import { VISION } from "./kernels/vision.ts";
 
-const LAUNCHERS = { ...ELEMENTWISE, ...PRODUCTS, ...LANGUAGE, ...VISION };
+const LAUNCHERS = { ...PLAIN, ...PRODUCTS, ...LANGUAGE, ...VISION };
 
 let opened: Promise<WasmBackend> | null = null;
 

@@ -2,9 +2,10 @@
 import { moduleBytes } from "./module.ts";
 
 const FUNCTIONS = [
+  "add",
   "attention",
   "attentionGradient",
-  "binary",
+  "columnSums",
   "convolutionBlock",
   "convolutionBlockGradient",
   "crossEntropy",
@@ -19,12 +20,15 @@ const FUNCTIONS = [
   "lstmGradient",
   "matmul",
   "reluGradient",
-  "sum",
-  "unary",
 ] as const;
 export type KernelFunction = (typeof FUNCTIONS)[number];
 /** Pointers, extents and switches, in the order of assembly/. */
 export type Kernel = (...args: readonly number[]) => void;
+
+/** The linear memory cannot grow by what a computation needs. */
+export class WasmMemoryError extends Error {
+  override readonly name = "WasmMemoryError";
+}
 
 const PAGE_BYTES = 65_536;
 /** All that 32 bits can address. */
@@ -42,7 +46,7 @@ export interface Instance {
   i32(at: number, length: number): Int32Array<ArrayBuffer>;
   /** Bytes that the memory has. */
   readonly sizeBytes: number;
-  /** Address of so many bytes that nobody had before. Throws a RangeError where the memory cannot grow. */
+  /** Address of so many bytes that nobody had before. Throws a WasmMemoryError where the memory cannot grow. */
   extend(sizeBytes: number): number;
 }
 
@@ -68,7 +72,11 @@ export async function openInstance(): Promise<Instance> {
     extend: (sizeBytes) => {
       const at = top;
       const pages = Math.ceil((at + sizeBytes) / PAGE_BYTES) - memory.buffer.byteLength / PAGE_BYTES;
-      if (pages > 0) memory.grow(pages);
+      try {
+        if (pages > 0) memory.grow(pages);
+      } catch {
+        throw new WasmMemoryError(`WebAssembly has no memory for ${sizeBytes} bytes more than ${at}`);
+      }
       top = at + sizeBytes;
       return at;
     },

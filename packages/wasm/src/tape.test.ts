@@ -1,7 +1,7 @@
 // Recording and replaying: the same numbers as a first run, nothing written where a constant lies, memory that is given back.
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { FixedInputs, registerWasmBackend, Tape, type WasmBackend } from "./index.ts";
+import { FixedInputs, registerWasmBackend, Tape, type WasmBackend, WasmMemoryError } from "./index.ts";
 
 describe("a recorded computation", () => {
   let backend: WasmBackend;
@@ -14,9 +14,10 @@ describe("a recorded computation", () => {
   /** Constants before, between and after intermediate results, which are disposed of at once so that their places are taken again. */
   const chain = (x: tf.Tensor): tf.Tensor[] =>
     tf.tidy(() => {
-      const scaled = tf.tidy(() => tf.mul(tf.add(x, tf.scalar(0.5)), tf.tensor1d([1, 2, 3, 4, 5])));
-      const product = tf.matMul(scaled as tf.Tensor2D, x as tf.Tensor2D, false, true);
-      return [tf.relu(product), tf.sum(tf.mul(product, tf.tensor2d([[2], [3], [5]])), 0)];
+      const moved = tf.tidy(() => tf.add(tf.add(x, tf.tensor2d(values(9), [3, 5])), tf.tensor2d(values(10), [3, 5])));
+      const product = tf.matMul(moved as tf.Tensor2D, x as tf.Tensor2D, false, true);
+      const last = tf.add(product, tf.tensor2d(values(11).slice(0, 9), [3, 3]));
+      return [product, tf.matMul(last as tf.Tensor2D, tf.tensor2d([[2], [3], [5]]))];
     });
 
   it("gives for new inputs what a first run gives for them", () => {
@@ -53,6 +54,13 @@ describe("a recorded computation", () => {
     expect({ ...tf.memory(), ...backend.memory() }).toEqual(before);
     expect(() => Tape.record(backend, () => [tf.scalar(1)]).dispose()).not.toThrow();
     inputs.dispose();
+  });
+  it("says so where memory is at its end, and leaves nothing behind", () => {
+    const before = { ...tf.memory(), ...backend.memory() };
+    const large = () => Tape.record(backend, () => tf.tidy(() => [tf.matMul(tf.ones([2 ** 16, 1]), tf.ones([1, 2 ** 15]))]));
+    expect(large).toThrow(WasmMemoryError);
+    const { numBytesAllocated: _, ...held } = { ...tf.memory(), ...backend.memory() };
+    expect(before).toMatchObject(held);
   });
   it("survives the memory's growth: inputs are written and results read where they are", () => {
     const inputs = inputsOf();

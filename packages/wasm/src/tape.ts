@@ -33,10 +33,6 @@ export class Tape {
     return new Tape(backend, commands, value, release);
   }
 
-  get calls(): number {
-    return this.#commands.length;
-  }
-
   /** Computes the outputs anew from what the inputs hold now. */
   replay(): void {
     for (const { kernel, args } of this.#commands) kernel(...args);

@@ -90,7 +90,7 @@ function throughActivation(backend: WasmBackend, inputs: Inputs, dy: tf.TensorIn
 function columnSums(backend: WasmBackend, x: tf.TensorInfo): tf.TensorInfo {
   const [rows, columns] = matrixOf(x);
   const y = backend.output([columns]);
-  backend.call("sum", backend.addressOf(x), backend.addressOf(y), 1, rows, columns);
+  backend.call("columnSums", backend.addressOf(x), backend.addressOf(y), rows, columns);
   return y;
 }
 
