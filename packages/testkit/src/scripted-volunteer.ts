@@ -36,8 +36,8 @@ export class ScriptedVolunteer {
   closed = 0;
   #session: VolunteerSession | null = null;
 
-  constructor(seed: number, address = "192.0.2.7") {
-    this.identity = seededIdentity(seed);
+  constructor(identity: number | Identity, address = "192.0.2.7") {
+    this.identity = typeof identity === "number" ? seededIdentity(identity) : identity;
     this.address = address;
   }
 

@@ -1,0 +1,373 @@
+// What watches the coordinator from outside: between it and its storage it sees every record that is written, stored and read; between it
+// and its connections everything that is said. Each sight is checked at once (invariants.ts). Knows no fault and no volunteer.
+import { isDeepStrictEqual } from "node:util";
+import type { Coordinator, VolunteerPort, VolunteerSession } from "@weft/coordinator";
+import { recordHash } from "@weft/ledger";
+import {
+  type Assignment,
+  type ContributionHeader,
+  decodeFrame,
+  ERROR_CODES,
+  type LeaseReply,
+  type LedgerRecord,
+  type Result,
+  type RevokeNotice,
+  type WorkNotice,
+} from "@weft/protocol";
+import type { Storage } from "@weft/storage";
+import { evolve, foldRun, type RunState } from "@weft/training";
+import type { HostWatch } from "./host.ts";
+import { type Answer, answerKey, Book, hold, Violation } from "./invariants.ts";
+
+/** One run's ledger as it was written: what memory holds, and how much of it is known to be on disk. */
+class Ledger {
+  readonly run: string;
+  records: LedgerRecord[] = [];
+  book: Book;
+  state: RunState;
+  /** Records acknowledged as durable, and those that were on disk at the last opening. */
+  durable = 0;
+  /** From here on storage has refused records; they may be on disk all the same. */
+  refusedFrom = Number.POSITIVE_INFINITY;
+  /** Answers that were acknowledged; they outlive every crash. */
+  readonly acknowledged = new Map<string, Answer & { readonly sha256: string }>();
+
+  constructor(run: string, first: LedgerRecord) {
+    this.run = run;
+    this.records = [first];
+    this.book = new Book(first);
+    this.state = foldRun([first]) as RunState;
+  }
+
+  append(record: LedgerRecord): void {
+    this.records.push(record);
+    this.book.read(record);
+    this.state = evolve(this.state, record.event, record.atMs);
+  }
+
+  /** The ledger was read from its first record on, after a crash or a fault: what it held beyond that is gone. */
+  reread(records: readonly LedgerRecord[]): void {
+    hold(
+      "ledger-only-grows",
+      records.length >= this.durable,
+      () => `${this.run}: ${records.length} records are left of ${this.durable} that were on disk`,
+    );
+    let hash = "0".repeat(64);
+    for (const [seq, record] of records.entries()) {
+      const known = this.records[seq];
+      hold("ledger-only-grows", known === undefined || known.hash === record.hash, () => `${this.run}: record ${seq} has changed`);
+      hold(
+        "ledger-only-grows",
+        record.hash === recordHash(hash, seq, record.atMs, record.event),
+        () => `${this.run}: record ${seq} does not follow from the one before`,
+      );
+      hash = record.hash;
+    }
+    const whole = foldRun(records);
+    hold("fold-is-state", whole !== null, () => `${this.run}: the ledger is empty`);
+    if (records.length === this.records.length)
+      hold(
+        "fold-is-state",
+        isDeepStrictEqual(whole, this.state),
+        () => `${this.run}: folded at once it is another state than folded as it came`,
+      );
+    const book = new Book(records[0] as LedgerRecord);
+    for (const record of records.slice(1)) book.read(record);
+    this.records = [...records];
+    this.refusedFrom = Number.POSITIVE_INFINITY;
+    this.book = book;
+    this.state = whole;
+    for (const [key, { sha256 }] of this.acknowledged)
+      hold("acknowledged-survives", book.admitted.get(key)?.sha256 === sha256, () => `${this.run}: the acknowledged answer ${key} is gone`);
+  }
+
+  isOnDisk(seq: number): boolean {
+    return seq < this.durable;
+  }
+}
+
+export class Witness implements HostWatch {
+  readonly ledgers = new Map<string, Ledger>();
+  readonly #fail: (violation: Violation) => void;
+  /** Whose live state is compared; null while there is none. */
+  #coordinator: Coordinator | null = null;
+  /** Processes are numbered: a dead one's last words count for nothing. */
+  #process = 0;
+  #compared = new Map<string, string>();
+
+  constructor(fail: (violation: Violation) => void) {
+    this.#fail = fail;
+  }
+
+  broken(sentence: string): void {
+    this.#fail(new Violation("nothing-breaks", sentence));
+  }
+
+  ended(isClean: boolean): void {
+    this.#process += 1;
+    this.#coordinator = null;
+    // After a stop in order everything is on disk.
+    if (isClean)
+      for (const ledger of this.ledgers.values())
+        ledger.durable = Math.max(ledger.durable, Math.min(ledger.records.length, ledger.refusedFrom));
+  }
+
+  storage(inner: Storage): Storage {
+    const process = this.#process;
+    // What a new process finds was synced at its opening; what it reads again later may still be under way.
+    const unopened = new Set(this.ledgers.keys());
+    return {
+      ...inner,
+      recovered: inner.recovered,
+      blobs: inner.blobs,
+      contributions: inner.contributions,
+      close: () => inner.close(),
+      ledger: {
+        runs: () => inner.ledger.runs(),
+        append: async (run, records, durability) => {
+          if (process === this.#process) this.#checked(() => this.#appended(run, records));
+          try {
+            await inner.ledger.append(run, records, durability);
+          } catch (error) {
+            const first = records[0];
+            if (first !== undefined && process === this.#process) this.#withdrawn(run, first.seq);
+            throw error;
+          }
+          const last = records.at(-1);
+          if (durability === "durable" && last !== undefined && process === this.#process) this.#stored(run, last.seq + 1);
+        },
+        read: (run, fromSeq = 0) => this.#reading(run, fromSeq, inner.ledger.read(run, fromSeq), () => process === this.#process, unopened),
+      },
+    };
+  }
+
+  coordinator(inner: Coordinator): Pick<Coordinator, "connect"> {
+    this.#coordinator = inner;
+    return { connect: (port) => this.#watchedSession(inner, port) };
+  }
+
+  /** After every event of the simulation: cheap, and whole only where a run has made a version since. */
+  look(): void {
+    const coordinator = this.#coordinator;
+    if (coordinator === null) return;
+    const { runs, ...sizes } = coordinator.inside();
+    for (const { run, state, head, queuedInputs } of runs) {
+      const ledger = this.ledgers.get(run);
+      if (ledger === undefined || state === null) continue;
+      const last = ledger.records.at(-1) as LedgerRecord;
+      hold(
+        "fold-is-state",
+        head.seq === last.seq && head.hash === last.hash,
+        () => `${run}: the coordinator stands at record ${head.seq}, ${last.seq} was appended`,
+      );
+      hold(
+        "fold-is-state",
+        state.version === ledger.state.version && state.phase === ledger.state.phase,
+        () => `${run}: version or phase differ from the ledger's`,
+      );
+      hold(
+        "holdings-are-bounded",
+        queuedInputs <= 64 + 40 * sizes.connections,
+        () => `${run}: ${queuedInputs} inputs wait with ${sizes.connections} connections`,
+      );
+      const mark = `${state.version} ${state.phase}`;
+      if (this.#compared.get(run) === mark) continue;
+      this.#compared.set(run, mark);
+      hold("fold-is-state", isDeepStrictEqual(state, ledger.state), () => `${run}: the live state is not the fold of its ledger`);
+    }
+    const known = runs.reduce((sum, { state }) => sum + (state?.volunteers.size ?? 0), 0);
+    hold("holdings-are-bounded", sizes.uploads <= 2 * (sizes.connections + known), () => `${sizes.uploads} uploads of ${known} volunteers`);
+    hold("holdings-are-bounded", sizes.verdicts <= 1_024, () => `${sizes.verdicts} verdicts are kept`);
+  }
+
+  isOver(): boolean {
+    return this.ledgers.size > 0 && [...this.ledgers.values()].every(({ book }) => book.ended !== null);
+  }
+
+  #checked(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      if (error instanceof Violation) this.#fail(error);
+      else this.broken(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+  }
+
+  #appended(run: string, records: readonly LedgerRecord[]): void {
+    for (const record of records) {
+      const ledger = this.ledgers.get(run);
+      if (ledger === undefined) this.ledgers.set(run, new Ledger(run, record));
+      else ledger.append(record);
+    }
+  }
+  #withdrawn(run: string, seq: number): void {
+    const ledger = this.ledgers.get(run);
+    if (ledger !== undefined) ledger.refusedFrom = Math.min(ledger.refusedFrom, seq);
+  }
+  #stored(run: string, count: number): void {
+    const ledger = this.ledgers.get(run);
+    if (ledger !== undefined) ledger.durable = Math.max(ledger.durable, count);
+  }
+
+  async *#reading(
+    run: string,
+    fromSeq: number,
+    records: AsyncIterable<LedgerRecord>,
+    isAlive: () => boolean,
+    unopened: Set<string>,
+  ): AsyncGenerator<LedgerRecord> {
+    const read: LedgerRecord[] = [];
+    for await (const record of records) {
+      read.push(record);
+      yield record;
+    }
+    if (!isAlive() || fromSeq > 0) return;
+    const isFirst = unopened.delete(run);
+    this.#checked(() => {
+      const ledger = this.ledgers.get(run);
+      if (ledger === undefined) {
+        const [first, ...rest] = read;
+        if (first === undefined) return;
+        const found = new Ledger(run, first);
+        for (const record of rest) found.append(record);
+        this.ledgers.set(run, found);
+      } else {
+        ledger.reread(read);
+        this.#compared.delete(run);
+      }
+      if (isFirst) this.#stored(run, read.length);
+    });
+  }
+
+  // What is said.
+
+  #watchedSession(coordinator: Coordinator, port: VolunteerPort): VolunteerSession {
+    const process = this.#process;
+    let volunteer: string | null = null;
+    const session = coordinator.connect({
+      address: port.address,
+      origin: port.origin ?? null,
+      send: (event: "challenge" | "work" | "revoke", message: never) => {
+        if (process !== this.#process) return;
+        this.#checked(() => this.#noticed(event, message, volunteer));
+        port.send(event as "challenge", message);
+      },
+      close: () => {
+        if (process === this.#process) port.close();
+      },
+    });
+    return {
+      handle: async (event, message) => {
+        if (process !== this.#process) return new Promise<never>(() => undefined);
+        const reply = await session.handle(event, message);
+        if (process !== this.#process) return new Promise<never>(() => undefined);
+        if (event === "hello" && reply.ok) volunteer = (reply.value as { readonly volunteer: string }).volunteer;
+        this.#checked(() => this.#replied(event, message, reply, volunteer));
+        return reply;
+      },
+      disconnected: () => {
+        if (process === this.#process) session.disconnected();
+      },
+    };
+  }
+
+  #noticed(event: string, message: unknown, volunteer: string | null): void {
+    if (event === "work") {
+      const { run, version } = message as WorkNotice;
+      this.#shown(run, version, "a notice of work");
+    } else if (event === "revoke" && volunteer !== null) {
+      const { run, lease, attempt } = message as RevokeNotice;
+      const isLive = this.ledgers.get(run)?.book.isLive({ lease, attempt, volunteer }) === true;
+      hold("offered-is-recorded", !isLive, () => `lease ${lease} is revoked and stands in the ledger as live`);
+    }
+  }
+
+  #shown(run: string, version: number, what: string): void {
+    const ledger = this.ledgers.get(run);
+    const madeBy = ledger?.book.madeBy.get(version);
+    hold(
+      "shown-is-durable",
+      ledger !== undefined && madeBy !== undefined && ledger.isOnDisk(madeBy),
+      () => `${what} names version ${version} of ${run}, whose record is not on disk`,
+    );
+  }
+
+  #replied(event: string, message: unknown, reply: Result<unknown>, volunteer: string | null): void {
+    if (!reply.ok) {
+      hold(
+        "nothing-breaks",
+        reply.code !== "internal" && reply.code !== "damaged",
+        () => `${event} is answered with ${reply.code}: ${reply.message}`,
+      );
+      if (event === "contribution") this.#refusedAgain(message, reply.code, volunteer);
+      return;
+    }
+    if (volunteer === null) return;
+    if (event === "lease") {
+      const value = reply.value as LeaseReply;
+      if (value.kind === "lease") this.#offered(value.assignment, volunteer);
+    } else if (event === "hello") {
+      for (const assignment of (reply.value as { readonly open: readonly Assignment[] }).open) this.#offered(assignment, volunteer);
+    } else if (event === "chunk" && (reply.value as { readonly kind: string }).kind === "admitted") this.#acknowledged(message, volunteer);
+  }
+
+  #offered({ run, lease, attempt, version, weights }: Assignment, volunteer: string): void {
+    const book = this.ledgers.get(run)?.book;
+    hold(
+      "offered-is-recorded",
+      book?.wasGiven({ lease, attempt, volunteer }) === true,
+      () => `attempt ${attempt} at lease ${lease} is given to ${volunteer} and not in the ledger`,
+    );
+    hold(
+      "offered-is-recorded",
+      book.weightsOf(version)?.sha256 === weights.sha256,
+      () => `lease ${lease} names other weights than those of version ${version}`,
+    );
+    this.#shown(run, version, `lease ${lease}`);
+  }
+
+  #acknowledged(message: unknown, volunteer: string): void {
+    const header = decodeFrame(message as Uint8Array)?.header as Pick<ContributionHeader, "run" | "lease" | "attempt">;
+    const ledger = this.ledgers.get(header.run);
+    const answer = { lease: header.lease, attempt: header.attempt, volunteer };
+    const admitted = ledger?.book.admitted.get(answerKey(answer));
+    hold(
+      "acknowledged-is-stored",
+      ledger !== undefined && admitted !== undefined,
+      () => `${answerKey(answer)} is acknowledged and was not admitted`,
+    );
+    hold(
+      "acknowledged-is-stored",
+      ledger.isOnDisk(admitted.seq),
+      () => `${answerKey(answer)} is acknowledged before its record ${admitted.seq} is on disk`,
+    );
+    ledger.acknowledged.set(answerKey(answer), { ...answer, sha256: admitted.sha256 });
+  }
+
+  /** The very same answer, acknowledged before: it may be told to wait, never that it does not count. */
+  #refusedAgain(message: unknown, code: keyof typeof ERROR_CODES, volunteer: string | null): void {
+    const header = (message as { readonly header?: ContributionHeader }).header;
+    if (header === undefined || volunteer === null || header.volunteer !== volunteer || ERROR_CODES[code].retry || code === "bad-signature")
+      return;
+    const before = this.ledgers.get(header.run)?.acknowledged.get(answerKey(header));
+    hold(
+      "acknowledged-survives",
+      before?.sha256 !== header.sha256,
+      () => `the acknowledged answer ${answerKey(header)} is refused as ${code} when it comes again`,
+    );
+  }
+
+  /** A command was answered that was given when the ledger had `fromSeq` records: what it did is on disk. */
+  commanded(run: string, event: LedgerRecord["event"]["type"], fromSeq: number): void {
+    const ledger = this.ledgers.get(run);
+    if (ledger === undefined) return;
+    const done = ledger.records.slice(fromSeq).find((record) => record.event.type === event);
+    this.#checked(() =>
+      hold(
+        "shown-is-durable",
+        done !== undefined && ledger.isOnDisk(done.seq),
+        () => `a command on ${run} is answered before its ${event} is on disk`,
+      ),
+    );
+  }
+}
