@@ -7,7 +7,7 @@ import { relativeError, SMALL_MODELS } from "../../models/test/cases.ts";
 import { reference } from "../../models/test/reference-models.ts";
 import { createEngine, type Engine } from "./index.ts";
 
-describe.each(["cpu", "wasm"] as const)("the engine on %s", (preference) => {
+describe.each(["cpu", "wasm"] as const)("the engine on %s", { timeout: 60_000 }, (preference) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await createEngine({ preference, allowSoftwareGpu: false });
