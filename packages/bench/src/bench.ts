@@ -17,6 +17,8 @@ export interface Row {
 export interface BenchContext {
   readonly short: boolean;
   readonly seed: number;
+  /** Peak of this machine's GPU in f32, where somebody gave it: the bench that uses the GPU then uses it instead of the software adapter. */
+  readonly peakTflops: number | null;
   /** One line of progress. */
   readonly say: (line: string) => void;
 }

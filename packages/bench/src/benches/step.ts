@@ -5,6 +5,7 @@ import type { Bench, BenchContext, Goal, Row } from "../bench.ts";
 import type { EngineName, StepCase } from "../step/contender.ts";
 import type { measureMatmul, measureReadBack, measureSteps, StepFigures, TimeFigures } from "../step/measure.ts";
 import { openBenchPage } from "../support/bench-page.ts";
+import { lossRows } from "./step-loss.ts";
 
 interface Measures {
   readonly measureSteps: typeof measureSteps;
@@ -48,7 +49,7 @@ function plansOf(short: boolean): readonly Plan[] {
   return [
     { case: { name: "gpt 2x64", rows: short ? 2 : 8, model: gpt(2, 64) }, engines, dispatches: { share: 1 / 5 } },
     ...(short ? [] : [{ case: { name: "gpt 4x128", rows: 8, model: gpt(4, 128) }, engines, dispatches: { share: 1 / 5 } } satisfies Plan]),
-    { case: { name: "cnn", rows: short ? 2 : 16, model: short ? cnn(8, 64) : cnn(32, 512) }, engines, dispatches: { most: 24 } },
+    { case: { name: "cnn", rows: short ? 2 : 8, model: short ? cnn(8, 64) : cnn(16, 128) }, engines, dispatches: { most: 24 } },
     { case: { name: "lstm, unroll 8", rows: short ? 2 : 8, model: lstm(8, short ? 32 : 128) }, engines, dispatches: { share: 1 / 5 } },
     {
       case: { name: "lstm, unroll 80", rows: short ? 1 : 8, model: lstm(80, short ? 32 : 128) },
@@ -252,9 +253,9 @@ async function readBacks(page: Page, say: BenchContext["say"]): Promise<readonly
 export async function stepRows({
   short,
   say,
-  peakTflops = null,
-  hardware = false,
-}: Omit<BenchContext, "seed"> & { readonly peakTflops?: number | null; readonly hardware?: boolean }): Promise<readonly Row[]> {
+  peakTflops,
+  hardware,
+}: Omit<BenchContext, "seed"> & { readonly hardware: boolean }): Promise<readonly Row[]> {
   const opened = await openBenchPage({ ...PAGE, hardware });
   const { page } = opened;
   try {
@@ -278,5 +279,11 @@ export async function stepRows({
 export const stepBench: Bench = {
   name: "step",
   about: "what a training step costs: our engine, TensorFlow.js and jax-js by turns in one page",
-  run: (context) => stepRows(context),
+  async run(context) {
+    const hardware = context.peakTflops !== null;
+    const rows = await stepRows({ ...context, hardware });
+    if (context.short) return rows;
+    context.say("lost devices ...");
+    return [...rows, ...(await lossRows(hardware))];
+  },
 };
