@@ -2,8 +2,8 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
 import type { Batch } from "@weft/tensors";
-import { FixedInputs, FlatParameters, registerWasmBackend, Tape, WASM, type WasmBackend } from "@weft/wasm";
-import { type Backend, NEVER_LOST, NO_OPTIONAL_KERNELS, type Program, readHost, useBackend } from "./backend.ts";
+import { FixedInputs, FlatParameters, registerWasmBackend, Tape, WASM, type WasmBackend, WasmMemoryError } from "@weft/wasm";
+import { type Backend, DeviceMemoryError, NEVER_LOST, NO_OPTIONAL_KERNELS, type Program, readHost, useBackend } from "./backend.ts";
 import { EngineUnavailableError } from "./engine.ts";
 
 export async function openWasm(): Promise<Backend> {
@@ -45,9 +45,18 @@ class WasmProgram implements Program {
 
   async run({ inputs, targets, weights }: Batch): Promise<Float32Array> {
     this.#inputs.write({ inputs, targets, weights });
-    if (this.#tape === null) this.#tape = Tape.record(this.#backend, this.#compute);
+    if (this.#tape === null) this.#tape = this.#record();
     else this.#tape.replay();
     return this.#tape.read();
+  }
+
+  #record(): Tape {
+    try {
+      return Tape.record(this.#backend, this.#compute);
+    } catch (error) {
+      if (error instanceof WasmMemoryError) throw new DeviceMemoryError(error.message);
+      throw error;
+    }
   }
 
   dispose(): void {
