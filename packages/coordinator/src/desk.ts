@@ -96,7 +96,7 @@ export class Desk implements UploadSink {
     const { volunteer } = member;
     await run.ensureJoined(member);
     if (samplesPerSecond !== null) run.live.speed(volunteer, samplesPerSecond);
-    const submitted = await run.submit({ kind: "request-lease", volunteer, samplesPerSecond });
+    const submitted = await run.submit({ kind: "request-lease", volunteer, samplesPerSecond, arriving: this.uploads.arriving(run.run) });
     if (!submitted.ok) return submitted;
     for (const effect of submitted.effects) {
       if (effect.kind === "assign" && effect.assignment.volunteer === volunteer) {

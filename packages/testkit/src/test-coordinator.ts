@@ -1,6 +1,14 @@
 // A whole coordinator in this process: memory storage, virtual clock, seeded key, evaluation that costs nothing. For tests of everything
 // that stands on a coordinator; nothing of the coordinator itself is replaced.
-import { type Compute, Coordinator, type CoordinatorLimits, LocalCompute, type LocalComputeOptions, MemorySpool } from "@weft/coordinator";
+import {
+  type Compute,
+  Coordinator,
+  type CoordinatorLimits,
+  type DatasetLookup,
+  LocalCompute,
+  type LocalComputeOptions,
+  MemorySpool,
+} from "@weft/coordinator";
 import { createIdentity, type Identity, sha256, verifySignature } from "@weft/ledger";
 import { type DatasetManifest, f32ToHex, type LedgerRecord, type RunSpec, readsText } from "@weft/protocol";
 import { memoryStorage, type Storage } from "@weft/storage";
@@ -15,6 +23,8 @@ export interface TestCoordinatorOptions {
   readonly limits?: Partial<CoordinatorLimits>;
   readonly origins?: (origin: string) => boolean;
   readonly datasets?: readonly DatasetManifest[];
+  /** In the place of `datasets`: data sets with their shards. */
+  readonly datasetLookup?: DatasetLookup;
   readonly evaluate?: LocalComputeOptions["evaluate"];
   readonly log?: (line: string) => void;
   /** Wraps the computing, to make it fail or wait. */
@@ -69,7 +79,7 @@ export class TestCoordinator {
       key: this.identity,
       verify: (publicKey, domain, value, signature) => Promise.resolve(verifySignature(publicKey, domain, value, signature)),
       clock: this.clock,
-      datasets: datasetsOf(this.storage, datasets),
+      datasets: this.#options.datasetLookup ?? datasetsOf(this.storage, datasets),
       code: "test",
       spool: this.spool,
       random: () => {

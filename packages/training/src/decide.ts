@@ -49,7 +49,7 @@ export function decide(state: ReadonlyRun, input: Input, nowMs: number): Decisio
     case "leave":
       return decideLeave(state, input);
     case "request-lease":
-      return decideRequest(state, input.volunteer, input.samplesPerSecond, nowMs);
+      return decideRequest(state, input.volunteer, input.samplesPerSecond, nowMs, input.arriving);
     case "release":
       return decideRelease(state, input);
     case "contribution":

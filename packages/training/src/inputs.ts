@@ -8,6 +8,7 @@ import type {
   ErrorCode,
   Evaluation,
   EventOf,
+  LeaseId,
   LedgerEvent,
   Signature,
   VolunteerId,
@@ -23,7 +24,13 @@ export type Input =
   | { readonly kind: "block" | "unblock"; readonly volunteer: VolunteerId; readonly by: string }
   | { readonly kind: "join"; readonly volunteer: VolunteerId; readonly name: string | null; readonly device: DeviceInfo }
   | { readonly kind: "leave"; readonly volunteer: VolunteerId; readonly reason: "goodbye" | "silent" | "restart" }
-  | { readonly kind: "request-lease"; readonly volunteer: VolunteerId; readonly samplesPerSecond: number | null }
+  /** `arriving`: leases whose answer is being sent at this moment. Nobody else is given them: what is on its way shall not be in vain. */
+  | {
+      readonly kind: "request-lease";
+      readonly volunteer: VolunteerId;
+      readonly samplesPerSecond: number | null;
+      readonly arriving?: ReadonlySet<LeaseId>;
+    }
   | { readonly kind: "release"; readonly volunteer: VolunteerId; readonly lease: string; readonly attempt: number }
   /** The upload is whole, its signature, hash and length are right, it decoded to finite values, and its bytes are queued for the disk. */
   | { readonly kind: "contribution"; readonly header: ContributionHeader; readonly signature: Signature; readonly norm: number }

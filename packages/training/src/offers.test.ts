@@ -49,6 +49,31 @@ describe("leases", () => {
     expect(desk.take(3, 2)).toMatchObject({ lease: second.lease, attempt: 2, start: 4, samples: 4 });
   });
 
+  it("whose answer is being sent are given to nobody else, until half a deadline after its own; a newcomer's are", () => {
+    const desk = openDesk([1, 2], specOf({ samplesPerVersion: 8 }));
+    const ask = (volunteer: number, lease: string) =>
+      effectOf(
+        desk.send({ kind: "request-lease", volunteer: key(volunteer), samplesPerSecond: 1_000, arriving: new Set([lease]) }).effects,
+        "assign",
+      )?.assignment.lease;
+    const newcomers = desk.take(1, 1_000);
+    desk.answer(desk.take(2, 1_000));
+    desk.pass(tailAgeMs(desk.state) + firstRefusalMs(desk.state));
+    expect(ask(2, newcomers.lease)).toBe(newcomers.lease);
+    desk.answer(newcomers);
+    desk.close();
+
+    const slow = desk.take(1, 1_000);
+    desk.answer(desk.take(2, 1_000));
+    desk.pass(10_000);
+    desk.send({ kind: "tick" });
+    expect(ask(2, slow.lease)).toBeUndefined();
+    desk.pass(4_999);
+    expect(ask(2, slow.lease)).toBeUndefined();
+    desk.pass(1);
+    expect(ask(2, slow.lease)).toBe(slow.lease);
+  });
+
   it("that expired are announced and given again", () => {
     const desk = openDesk([1, 2]);
     const given = desk.take(1, 1_000);

@@ -6,7 +6,7 @@ import { nextLeaseId } from "./evolve.ts";
 import type { Decision } from "./inputs.ts";
 import { leaseSamples } from "./lease-size.ts";
 import { assignedReason, nothingLeftReason } from "./reasons.ts";
-import { isComplete, liveAssignments, type ReadonlyLease, type ReadonlyRound, type ReadonlyRun } from "./state.ts";
+import { isComplete, isEstablished, liveAssignments, type ReadonlyLease, type ReadonlyRound, type ReadonlyRun } from "./state.ts";
 import { firstRefusalMs, isLastInLine, isWorn, MAX_ATTEMPTS, yieldsToEstablished } from "./turns.ts";
 
 /**
@@ -30,15 +30,23 @@ interface Offer {
  */
 export const tailAgeMs = (state: ReadonlyRun): number => Math.min(2 * state.spec.round.leaseMs, state.spec.round.deadlineMs / 2);
 
-export function decideRequest(state: ReadonlyRun, volunteer: VolunteerId, samplesPerSecond: number | null, nowMs: number): Decision {
+const NOTHING: ReadonlySet<LeaseId> = new Set();
+
+export function decideRequest(
+  state: ReadonlyRun,
+  volunteer: VolunteerId,
+  samplesPerSecond: number | null,
+  nowMs: number,
+  arriving = NOTHING,
+): Decision {
   const refusal = whyNoWorkFor(state, volunteer, nowMs);
   if (refusal !== null) return { events: [], effects: [refusal], reason: refusal.reason };
   const round = state.round as ReadonlyRound;
   const allowance = allowanceOf(state, volunteer);
   const offer =
-    findWaiting(state, round, volunteer, allowance, nowMs) ??
+    findWaiting(state, round, volunteer, allowance, nowMs, arriving) ??
     cut(state, round, samplesPerSecond, allowance) ??
-    findTail(state, round, volunteer, allowance, nowMs);
+    findTail(state, round, volunteer, allowance, nowMs, arriving);
   if (offer === null) {
     const reason = nothingLeftReason(round, yieldsToEstablished(state, volunteer));
     const retryAfterMs = Math.min(MAX_RETRY_MS, Math.max(MIN_RETRY_MS, nextChangeMs(state, round, volunteer, allowance, nowMs)));
@@ -71,15 +79,35 @@ function waitingAtMs(state: ReadonlyRun, lease: ReadonlyLease, volunteer: Volunt
 }
 
 /** Of the leases that nobody holds, the one with the lowest position that this volunteer may have. */
-function findWaiting(state: ReadonlyRun, round: ReadonlyRound, volunteer: VolunteerId, allowance: number, nowMs: number): Offer | null {
+function findWaiting(
+  state: ReadonlyRun,
+  round: ReadonlyRound,
+  volunteer: VolunteerId,
+  allowance: number,
+  nowMs: number,
+  arriving: ReadonlySet<LeaseId>,
+): Offer | null {
   let found: ReadonlyLease | null = null;
   for (const id of round.waiting) {
     const lease = round.leases.get(id);
-    if (lease === undefined || (found !== null && found.start < lease.start)) continue;
+    if (lease === undefined || (found !== null && found.start < lease.start) || isArriving(state, lease, arriving, nowMs)) continue;
     if (waitingAtMs(state, lease, volunteer, allowance) <= nowMs) found = lease;
   }
   return found === null ? null : again(found);
 }
+
+/**
+ * An answer that is being sent is waited for, until half a deadline after its own: computed a second time, one of the two would be in vain.
+ * Not a newcomer's: it has shown no answer yet, and could hold up the round by sending slowly.
+ */
+const isArriving = (state: ReadonlyRun, lease: ReadonlyLease, arriving: ReadonlySet<LeaseId>, nowMs: number): boolean =>
+  arriving.has(lease.lease) &&
+  lease.assignments.some(
+    ({ volunteer, deadlineAtMs, end }) =>
+      (end === null || end === "expired") &&
+      nowMs < deadlineAtMs + state.spec.round.deadlineMs / 2 &&
+      isEstablished(state.volunteers.get(volunteer)),
+  );
 
 function cut(state: ReadonlyRun, round: ReadonlyRound, samplesPerSecond: number | null, allowance: number): Offer | null {
   const left = round.samples - round.cut;
@@ -108,13 +136,20 @@ function tailAtMs(state: ReadonlyRun, lease: ReadonlyLease, volunteer: Volunteer
 }
 
 /** The outstanding lease whose oldest live assignment is oldest, once nothing is left to cut. */
-function findTail(state: ReadonlyRun, round: ReadonlyRound, volunteer: VolunteerId, allowance: number, nowMs: number): Offer | null {
+function findTail(
+  state: ReadonlyRun,
+  round: ReadonlyRound,
+  volunteer: VolunteerId,
+  allowance: number,
+  nowMs: number,
+  arriving: ReadonlySet<LeaseId>,
+): Offer | null {
   if (round.cut < round.samples) return null;
   let found: ReadonlyLease | null = null;
   let foundAtMs = Number.POSITIVE_INFINITY;
   for (const id of round.out) {
     const lease = round.leases.get(id);
-    if (lease === undefined || lease.samples > allowance) continue;
+    if (lease === undefined || lease.samples > allowance || isArriving(state, lease, arriving, nowMs)) continue;
     const atMs = tailAtMs(state, lease, volunteer);
     if (atMs === null || atMs > nowMs || atMs >= foundAtMs) continue;
     found = lease;

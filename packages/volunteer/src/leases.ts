@@ -120,8 +120,12 @@ export function onWork(turn: Turn, { epoch }: Extract<Input, { kind: "work" }>):
   if (asking.kind === "asked") patch(turn, { asking: { kind: "asked", again: true } });
 }
 
-export function onRevoked(turn: Turn, { epoch, key }: Extract<Input, { kind: "revoked" }>): void {
-  if (epoch === turn.state.epoch) dropJob(turn, key, false);
+export function onRevoked(turn: Turn, { epoch, key, reason }: Extract<Input, { kind: "revoked" }>): void {
+  if (epoch !== turn.state.epoch) return;
+  const job = jobOf(turn, key);
+  // What is computed is sent to its end: late, it counts for as long as nobody else has answered.
+  if (reason === "expired" && job !== undefined && !needsDevice(job)) return;
+  dropJob(turn, key, false);
 }
 
 export function onFetched(turn: Turn, { key, microBatch, samplesPerVersion }: Extract<Input, { kind: "fetched" }>): void {
