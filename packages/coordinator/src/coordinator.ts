@@ -4,29 +4,24 @@ import {
   AdminCommand,
   type AdminReply,
   type LedgerRecord,
-  ok,
-  type Refusal,
   type Result,
   type RunDetail,
   type RunId,
   type RunSummary,
-  refuse,
   type Welcome,
 } from "@weft/protocol";
 import type { CoordinatorApi, CoordinatorLimits, CoordinatorOptions, Inside, VolunteerPort, VolunteerSession } from "./api.ts";
+import { Commands } from "./commands.ts";
 import { Counters } from "./counters.ts";
-import { firstEvent, type PreparedRun, prepareRun, runIdOf } from "./create-run.ts";
 import { BLOCKED, Desk } from "./desk.ts";
-import { prepareForked, prepareResumed } from "./going-on.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import type { Member } from "./member.ts";
 import { parseMessage } from "./parse.ts";
 import { Run, type RunHost } from "./run.ts";
-import { messageOf, type Submitted } from "./run-loop.ts";
+import { messageOf } from "./run-loop.ts";
 import type { Session, SessionHost } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import { steadyClock } from "./steady-clock.ts";
-import { type FoundVersion, findVersion } from "./versions.ts";
 
 const MAX_LEDGER_PAGE = 1_000;
 
@@ -39,8 +34,7 @@ export class Coordinator implements CoordinatorApi {
   readonly #sessions: Sessions;
   readonly #listeners = new Set<(run: RunId) => void>();
   readonly #runHost: RunHost;
-  /** Ids in use or being made; one whose making failed is not used again, since its ledger may have begun. */
-  readonly #taken = new Set<RunId>();
+  readonly #commands: Commands;
   readonly #background = new Set<Promise<unknown>>();
   #ticking: Promise<void> | null = null;
   #closing = false;
@@ -78,6 +72,15 @@ export class Coordinator implements CoordinatorApi {
         for (const { session } of this.#sessions.members()) session.notices.add({ run, version }, nowMs);
       },
     };
+    this.#commands = new Commands({
+      options,
+      runs: this.#runs,
+      runHost: this.#runHost,
+      activeRuns: this.#limits.activeRuns,
+      isClosing: () => this.#closing,
+      endSessionOf: (volunteer) => this.#sessions.endOf(volunteer, BLOCKED),
+      log: (line) => this.#log(line),
+    });
   }
 
   /** Folds all ledgers and resumes what is owed. Rejects with a StorageFault whose message is one sentence. */
@@ -90,10 +93,7 @@ export class Coordinator implements CoordinatorApi {
       runs.push(run);
     }
     runs.sort((a, b) => a.loop.state.createdAtMs - b.loop.state.createdAtMs || (a.run < b.run ? -1 : 1));
-    for (const run of runs) {
-      coordinator.#runs.set(run.run, run);
-      coordinator.#taken.add(run.run);
-    }
+    for (const run of runs) coordinator.#runs.set(run.run, run);
     await coordinator.#resumeUploads();
     await coordinator.tick();
     return coordinator;
@@ -109,37 +109,13 @@ export class Coordinator implements CoordinatorApi {
     }
   }
 
-  async createRun(spec: unknown, by: string): Promise<Result<{ readonly run: RunId }>> {
-    return this.#mayBegin() ?? this.#begin(await prepareRun(spec, this.#options.datasets), by);
+  createRun(spec: unknown, by: string): Promise<Result<{ readonly run: RunId }>> {
+    return this.#commands.createRun(spec, by);
   }
 
   async command(command: unknown, by: string): Promise<Result<AdminReply>> {
     const parsed = parseMessage(AdminCommand, command);
-    if (!parsed.ok) return parsed;
-    const { value } = parsed;
-    const who = by.slice(0, 500);
-    switch (value.type) {
-      case "create-run":
-        return this.createRun(value.spec, who);
-      case "pause-run":
-        return this.#order(value.run, "pause", who);
-      case "resume-run":
-        return this.#order(value.run, "resume", who);
-      case "stop-run":
-        return this.#order(value.run, "stop", who);
-      case "roll-back":
-        return this.#rollBack(value.run, value.version, who);
-      case "resume-from":
-        return this.#goOn(value, (found) => prepareResumed(found, value.name, this.#options.storage), who);
-      case "fork":
-        return this.#goOn(value, (found) => prepareForked(found, value.spec, this.#options.datasets), who);
-      case "block-volunteer":
-        return this.#block(value.volunteer, "block", who);
-      case "unblock-volunteer":
-        return this.#block(value.volunteer, "unblock", who);
-      default:
-        return value satisfies never;
-    }
+    return parsed.ok ? this.#commands.carryOut(parsed.value, by.slice(0, 500)) : parsed;
   }
 
   connect(port: VolunteerPort): VolunteerSession {
@@ -244,86 +220,6 @@ export class Coordinator implements CoordinatorApi {
     for (const run of this.#runs.values()) await run.tick();
   }
 
-  async #order(id: RunId, kind: "pause" | "resume" | "stop", by: string): Promise<Result<AdminReply>> {
-    const run = this.#runs.get(id);
-    if (run === undefined) return refuse("unknown-run", `there is no run ${id}`);
-    return answerTo(id, await run.submit({ kind, by }));
-  }
-
-  /** Null where one more run may begin. */
-  #mayBegin(): Refusal | null {
-    if (this.#closing) return refuse("unavailable", "the coordinator is stopping", 3_000);
-    const active = [...this.#runs.values()].filter(({ loop: { state } }) => state.phase === "running" || state.phase === "paused").length;
-    return active < this.#limits.activeRuns
-      ? null
-      : refuse("bad-command", `at most ${this.#limits.activeRuns} runs are active at once; stop one first`);
-  }
-
-  async #begin(prepared: Result<PreparedRun>, by: string): Promise<Result<{ readonly run: RunId }>> {
-    if (!prepared.ok) return prepared;
-    const id = runIdOf(prepared.value.spec.name, (candidate) => this.#taken.has(candidate));
-    this.#taken.add(id);
-    const run = new Run(id, this.#runHost);
-    try {
-      await run.create(await firstEvent(id, prepared.value, this.#options));
-    } catch (error) {
-      this.#log(`${id}: could not be created: ${messageOf(error)}`);
-      return refuse(codeOf(error), `the run could not be stored: ${messageOf(error)}`, 5_000);
-    }
-    const blocked = this.#blocked();
-    this.#runs.set(id, run);
-    this.#log(`${id}: created by ${by}`);
-    for (const volunteer of blocked) await run.submit({ kind: "block", volunteer, by });
-    await run.tick();
-    return ok({ run: id });
-  }
-
-  async #goOn(
-    { run: parent, version }: { readonly run: RunId; readonly version: number },
-    prepare: (found: FoundVersion) => Promise<Result<PreparedRun>>,
-    by: string,
-  ): Promise<Result<AdminReply>> {
-    const refusal = this.#mayBegin();
-    if (refusal !== null) return refusal;
-    if (!this.#runs.has(parent)) return refuse("unknown-run", `there is no run ${parent}`);
-    const found = await findVersion(this.#options.storage, parent, version);
-    return found.ok ? this.#begin(await prepare(found.value), by) : found;
-  }
-
-  async #rollBack(id: RunId, version: number, by: string): Promise<Result<AdminReply>> {
-    const run = this.#runs.get(id);
-    if (run === undefined) return refuse("unknown-run", `there is no run ${id}`);
-    // It becomes active again.
-    const refusal = run.loop.state.phase === "finished" ? this.#mayBegin() : null;
-    if (refusal !== null) return refusal;
-    const found = await findVersion(this.#options.storage, id, version);
-    if (!found.ok) return found;
-    return answerTo(id, await run.submit({ kind: "roll-back", by, point: found.value.point }));
-  }
-
-  /** A key is blocked in every run, and in those that are made later. */
-  async #block(volunteer: string, kind: "block" | "unblock", by: string): Promise<Result<AdminReply>> {
-    if (this.#runs.size === 0) return refuse("bad-command", "there is no run in whose ledger this could be written");
-    let changed = false;
-    let reason = "";
-    for (const run of this.#runs.values()) {
-      const submitted = await run.submit({ kind, volunteer, by });
-      if (!submitted.ok) return submitted;
-      reason = submitted.reason;
-      changed ||= submitted.events.length > 0;
-    }
-    if (!changed) return refuse("bad-command", reason);
-    if (kind === "block") this.#sessions.endOf(volunteer, BLOCKED);
-    return ok(null);
-  }
-
-  #blocked(): Set<string> {
-    const blocked = new Set<string>();
-    for (const run of this.#runs.values())
-      for (const one of run.loop.state.volunteers.values()) if (one.blocked) blocked.add(one.volunteer);
-    return blocked;
-  }
-
   #sessionHost(): SessionHost {
     return {
       options: this.#options,
@@ -366,13 +262,3 @@ export class Coordinator implements CoordinatorApi {
     this.#options.log?.(line);
   }
 }
-
-const answerTo = (run: RunId, submitted: Submitted): Result<AdminReply> => {
-  if (!submitted.ok) return submitted;
-  return submitted.events.length === 0 ? refuse("bad-command", submitted.reason) : ok({ run });
-};
-
-const codeOf = (error: unknown): "disk-full" | "damaged" | "unavailable" => {
-  const code = (error as { code?: unknown } | null)?.code;
-  return code === "disk-full" || code === "damaged" ? code : "unavailable";
-};
