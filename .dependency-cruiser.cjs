@@ -66,7 +66,7 @@ module.exports = {
       name: "resolvable",
       severity: "error",
       from: { path: "^(packages|apps|e2e)/" },
-      to: { couldNotResolve: true, pathNot: "\\.wasm(\\?url)?$|\\?(url|worker)$|^virtual:" },
+      to: { couldNotResolve: true, pathNot: "\\?(url|worker)$|^virtual:" },
     },
   ],
   options: {

@@ -11,7 +11,7 @@ import { npmStaysOutside } from "../../scripts/lib/npm-stays-outside.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const WORKERS = ["storage-worker", "compute-worker", "evaluation-worker", "embedded-worker"];
-const COMPRESSED = new Set([".html", ".js", ".mjs", ".css", ".json", ".svg", ".wasm", ".txt", ".webmanifest"]);
+const COMPRESSED = new Set([".html", ".js", ".mjs", ".css", ".json", ".svg", ".txt", ".webmanifest"]);
 /** Below it the headers weigh more than what is saved. */
 const WORTH_BYTES = 1024;
 
