@@ -19,6 +19,8 @@ export interface BenchContext {
   readonly seed: number;
   /** Peak of this machine's GPU in f32, where somebody gave it: the bench that uses the GPU then uses it instead of the software adapter. */
   readonly peakTflops: number | null;
+  /** Only the parts of the bench whose names hold this, where it has parts; null: all. */
+  readonly only: string | null;
   /** One line of progress. */
   readonly say: (line: string) => void;
 }

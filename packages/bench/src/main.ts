@@ -1,4 +1,5 @@
-// The command line of the benches: NAME [--short] [--seed N] [--json FILE] [--check] [--peak-tflops N]. Exit code 1 when --check finds a goal missed.
+// The command line of the benches: NAME [--short] [--seed N] [--json FILE] [--check]
+// [--only PART] [--peak-tflops N]. Exit code 1 when --check finds a goal missed.
 import { parseArgs } from "node:util";
 import { type Bench, meets } from "./bench.ts";
 import { pathBench } from "./benches/path.ts";
@@ -16,6 +17,7 @@ async function main(): Promise<number> {
       "peak-tflops": { type: "string" },
       short: { type: "boolean" },
       check: { type: "boolean" },
+      only: { type: "string" },
       json: { type: "string" },
       seed: { type: "string" },
     },
@@ -29,7 +31,7 @@ async function main(): Promise<number> {
   const short = values.short ?? false;
   const peakTflops = values["peak-tflops"] === undefined ? null : Number(values["peak-tflops"]);
   if (peakTflops !== null && !(peakTflops > 0)) throw new Error("--peak-tflops wants a number above 0");
-  const rows = await bench.run({ short, seed, peakTflops, say: (line) => process.stderr.write(`${line}\n`) });
+  const rows = await bench.run({ short, seed, peakTflops, only: values.only ?? null, say: (line) => process.stderr.write(`${line}\n`) });
   process.stdout.write(`${tableOf(rows)}\n`);
   if (values.json !== undefined) writeReport(values.json, reportOf(bench.name, seed, short, rows));
   const missed = rows.filter((row) => !meets(row));

@@ -1,4 +1,5 @@
 // Entry `@weft/engine`. Importing it loads no TensorFlow.js; making an engine does.
+export { browserMemory } from "./browser-memory.ts";
 export { createEngine } from "./create-engine.ts";
 export {
   type Engine,

@@ -254,13 +254,15 @@ export async function stepRows({
   short,
   say,
   peakTflops,
+  only,
   hardware,
 }: Omit<BenchContext, "seed"> & { readonly hardware: boolean }): Promise<readonly Row[]> {
+  const wanted = (part: string): boolean => only === null || part.includes(only);
   const opened = await openBenchPage({ ...PAGE, hardware });
   const { page } = opened;
   try {
     const rows: Row[] = [];
-    for (const plan of plansOf(short)) {
+    for (const plan of plansOf(short).filter((each) => wanted(each.case.name))) {
       say(`${plan.case.name} ...`);
       const options = { engines: plan.engines, warm: 2, turns: short ? 2 : 5 };
       const figures = await page.evaluate(([given, how]) => (globalThis as InPage).weftMeasure.measureSteps(given, how), [
@@ -269,7 +271,8 @@ export async function stepRows({
       ] as const);
       rows.push(...rowsOf(plan, figures, short));
     }
-    if (!short) rows.push(...(await matmuls(page, peakTflops, say)), ...(await readBacks(page, say)));
+    if (!short && wanted("read-back")) rows.push(...(await readBacks(page, say)));
+    if (!short && wanted("matmul")) rows.push(...(await matmuls(page, peakTflops, say)));
     return rows;
   } finally {
     await opened.close();
@@ -282,7 +285,7 @@ export const stepBench: Bench = {
   async run(context) {
     const hardware = context.peakTflops !== null;
     const rows = await stepRows({ ...context, hardware });
-    if (context.short) return rows;
+    if (context.short || (context.only !== null && !"lost devices".includes(context.only))) return rows;
     context.say("lost devices ...");
     return [...rows, ...(await lossRows(hardware))];
   },
