@@ -2,12 +2,13 @@
 // [--only PART] [--peak-tflops N]. Exit code 1 when --check finds a goal missed.
 import { parseArgs } from "node:util";
 import { type Bench, meets } from "./bench.ts";
+import { faultsBench } from "./benches/faults/faults.ts";
 import { pathBench } from "./benches/path.ts";
 import { stepBench } from "./benches/step.ts";
 import { swarmBench } from "./benches/swarm.ts";
 import { reportOf, tableOf, writeReport } from "./report.ts";
 
-const BENCHES: readonly Bench[] = [pathBench, stepBench, swarmBench];
+const BENCHES: readonly Bench[] = [faultsBench, pathBench, stepBench, swarmBench];
 const DEFAULT_SEED = 7;
 
 async function main(): Promise<number> {
