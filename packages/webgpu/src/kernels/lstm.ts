@@ -26,7 +26,8 @@ fn bent(x: f32) -> f32 {
 }
 `;
 
-/** `load` fills slice position `k` of `member` (unit or window of the tile) with what stands at `start + k` of the sum. */
+/** `sum` over a layer's width, where `when` holds, then `rest`. `weight` and `state` fill position `index` of a slice, for the units and for
+ *  the windows of the tile; `multiply` makes a term of weight `w` and state `s`. */
 const frame = (
   state: "f32" | "vec4<f32>",
   slices: { readonly when: string; readonly weight: string; readonly state: string; readonly multiply: string },
@@ -45,7 +46,7 @@ fn main(
   let place = uniforms.place;
   let unit = group.x * ${TILE}u + local.x;
   let row = group.y * ${TILE}u + local.y;
-  var sum = ${slices.multiply.startsWith("dot") ? "0.0" : "vec4<f32>()"};
+  var sum = ${state === "f32" ? "vec4<f32>()" : "0.0"};
   if (${slices.when}) {
     for (var start = 0u; start < hidden; start = start + ${DEPTH}u) {
       for (var index = thread; index < ${DEPTH * TILE}u; index = index + ${THREADS}u) {
