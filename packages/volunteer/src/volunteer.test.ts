@@ -273,6 +273,23 @@ describe("volunteer", () => {
     expect(w.coordinator.said("release")).toEqual([]);
   });
 
+  it("sends what it has computed to its end although its time is up, but not where another has answered", async () => {
+    for (const [reason, admitted] of [
+      ["expired", "0.0"],
+      ["settled-by-another", "0.1"],
+    ] as const) {
+      const w = world();
+      w.coordinator.leases = [w.lease("0.0", { samples: 8 }), w.lease("0.1", { samples: 8 })];
+      w.coordinator.answers.contribution = { ok: false, code: "unavailable", message: "as many as can be taken arrive", retryAfterMs: 500 };
+      w.volunteer.start();
+      await w.until(() => w.coordinator.said("contribution").length > 0);
+      w.coordinator.handlers?.notice("revoke", { run: "tiny", lease: "0.0", attempt: 1, reason });
+      delete w.coordinator.answers.contribution;
+      await w.until(() => w.coordinator.admitted.length > 0);
+      expect(w.coordinator.admitted[0]?.lease).toBe(admitted);
+    }
+  });
+
   it("gives up a lease at its deadline and asks for the next", async () => {
     const w = world({ prepare: (engine) => (engine.stepMs = 400) });
     w.coordinator.leases = [w.lease("0.0", { samples: 40, remainingMs: 1_000 }), w.lease("0.1", { samples: 8 })];
