@@ -2,9 +2,20 @@
 // A small run is trained first, so that there is a cloth to show, a checkpoint to download and a model to try.
 import { expect, type Page, test } from "@playwright/test";
 import type { RunDetail, RunSpec } from "@weft/protocol";
+import type { VolunteerStatus } from "@weft/volunteer";
 import { command } from "./support/admin.ts";
 import { CoordinatorProcess } from "./support/coordinator.ts";
-import { admittedAtLeast, holdsUp, pressByKeyboard, snapshotOf, stateBecomes, type Theme, tabTo, WIDTHS_PX } from "./support/pages.ts";
+import {
+  admittedAtLeast,
+  holdsUp,
+  lendOnPaper,
+  pressByKeyboard,
+  snapshotOf,
+  stateBecomes,
+  type Theme,
+  tabTo,
+  WIDTHS_PX,
+} from "./support/pages.ts";
 import { slowDigits } from "./support/specifications.ts";
 
 const VERSIONS = 12;
@@ -31,9 +42,9 @@ const smallDigits = (): RunSpec => {
 };
 const detailOf = (run: string): Promise<RunDetail> => coordinator.json<RunDetail>(`/api/runs/${run}`);
 
-test.describe.configure({ timeout: 90_000 });
+test.describe.configure({ timeout: 240_000 });
 test.beforeAll(async ({ browser }) => {
-  test.setTimeout(120_000);
+  test.setTimeout(240_000);
   coordinator = await CoordinatorProcess.start();
   await command(coordinator, { type: "create-run", spec: smallDigits() });
   trained = await (await browser.newContext()).newPage();
@@ -65,6 +76,28 @@ test("the volunteer's page holds up idle, working, resting and stopped", async (
   await expect(page.getByText("Reads a handwritten digit").first()).toBeVisible();
   for (const [width, theme] of MAIN) await holdsUp(page, "lend-idle", width, theme);
   expect((await snapshotOf(page)).status.state).toBe("idle");
+});
+
+/** States that pass quickly, or that take a fault to come about; what leads to them is tested elsewhere. */
+const RARE: readonly (readonly [name: string, status: VolunteerStatus, says: string])[] = [
+  ["starting", { state: "starting", step: "self-test" }, "Threading your card into the loom."],
+  ["offline", { state: "offline", retryAtMs: Date.now() + 600_000, leaseKeptUntilMs: Date.now() + 600_000 }, "The line is down."],
+  ["recovering", { state: "recovering", detail: "A device was lost.", retryAtMs: null }, "does not answer any more."],
+  ["refused", { state: "refused", code: "protocol-version", message: "This page is old." }, "The coordinator said no."],
+  ["unfit", { state: "unfit", reason: "wrong-values", detail: "All gradients are zero." }, "This device did not pass the self-test."],
+  ["lost", { state: "unfit", reason: "lost", detail: "A device was lost." }, "This device does not answer any more."],
+  ["elsewhere", { state: "elsewhere" }, "You are already weaving, in another tab."],
+];
+test("the volunteer's page holds up in the states that are rarely seen", async ({ page }) => {
+  const paper = await lendOnPaper(page);
+  await page.goto(`${coordinator.url}/?run=austen&lend=1`);
+  await expect(page.getByRole("heading", { name: "Threading your card into the loom." })).toBeVisible();
+  const idle = await snapshotOf(page);
+  for (const [name, status, says] of RARE) {
+    await paper.show({ ...idle, status, steps: 12, samples: 192, admitted: 1, startedAtMs: Date.now() - 60_000, losses: [2.3] });
+    await expect(page.getByText(says).first()).toBeVisible();
+    for (const width of WIDTHS_PX) await holdsUp(page, `lend-${name}`, width);
+  }
 });
 
 test("the list of runs holds up, finds by name and leads to each run by keyboard", async ({ page }) => {
@@ -156,6 +189,10 @@ test("the admin's doors and desk hold up, and the desk is worked by keyboard", a
   await page.keyboard.press("Escape");
   await expect(page.getByRole("dialog")).toHaveCount(0);
   await expect(page.getByRole("button", { name: "New" })).toBeFocused();
+
+  await pressByKeyboard(page, page.getByRole("button", { name: "Sign out" }));
+  await expect(page.getByLabel("Password")).toBeVisible();
+  for (const width of WIDTHS_PX) await holdsUp(page, "admin-sign-in", width);
 });
 
 test("an address that leads nowhere says so and leads on", async ({ page }) => {

@@ -52,7 +52,8 @@ test("lending, effort, pausing, going on, finishing and stopping need only a key
 
   await pressByKeyboard(page, button(page, "Pause"));
   await stateBecomes(page, /^paused$/);
-  await expect(page.getByRole("heading", { name: "Your thread is resting." })).toBeVisible();
+  // The button went with its panel; the focus is at the head of what came instead, not at the top of the page.
+  await expect(page.getByRole("heading", { name: "Your thread is resting." })).toBeFocused();
   await expect.poll(async () => (await detailOf(run)).round.leases.filter((lease) => lease.state === "out").length).toBe(0);
   const resting = (await snapshotOf(page)).admitted;
 
@@ -70,6 +71,7 @@ test("lending, effort, pausing, going on, finishing and stopping need only a key
   await stateBecomes(page, /^working$/);
   await pressByKeyboard(page, page.getByRole("button", { name: "Stop", exact: true }));
   await stateBecomes(page, /^stopped$/);
+  await expect(page.getByRole("heading", { name: "You are woven into by keyboard." })).toBeFocused();
   await expect.poll(async () => (await detailOf(run)).volunteersNow).toBe(0);
 });
 

@@ -61,6 +61,25 @@ export async function picture(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: `${PICTURES}${name}.png`, fullPage: true, animations: "disabled" });
 }
 
+/** The page's volunteer is one of paper: it never starts, and shows what `show` is given. For pictures of states that pass too quickly. */
+export async function lendOnPaper(page: Page): Promise<{ show(snapshot: VolunteerSnapshot): Promise<void> }> {
+  await page.addInitScript(() => {
+    class PaperWorker extends EventTarget {
+      onmessage: ((event: { readonly data: unknown }) => void) | null = null;
+      constructor() {
+        super();
+        Object.assign(globalThis, { show: (snapshot: unknown) => this.onmessage?.({ data: { kind: "snapshot", snapshot } }) });
+      }
+      postMessage(): void {}
+      terminate(): void {}
+    }
+    Object.assign(globalThis, { Worker: PaperWorker });
+  });
+  return {
+    show: (snapshot) => page.evaluate((given) => (globalThis as unknown as { show(snapshot: unknown): void }).show(given), snapshot),
+  };
+}
+
 export type Theme = "light" | "dark";
 
 /** What every state of every page keeps to, at one width and theme; a picture of it is kept. */

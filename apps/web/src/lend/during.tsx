@@ -152,6 +152,10 @@ export function During({ status: truth, snapshot, detail }: { status: AtWork; sn
         {lease === null ? (
           status.state === "waiting" ? (
             status.reason
+          ) : status.state === "recovering" ? (
+            <>
+              Your thread in <b>{name}</b> is held.
+            </>
           ) : (
             <>
               You are weaving <b>{name}</b>
