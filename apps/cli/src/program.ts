@@ -4,9 +4,11 @@ import { registerCheckpoints } from "./commands/checkpoints.ts";
 import { visible } from "./commands/columns.ts";
 import { registerDatasets } from "./commands/datasets.ts";
 import { registerDonate } from "./commands/donate.ts";
+import { registerReplay } from "./commands/replay.ts";
 import { registerRuns } from "./commands/runs.ts";
 import { registerServe } from "./commands/serve.ts";
 import { registerSwarm } from "./commands/swarm.ts";
+import { registerVerify } from "./commands/verify.ts";
 
 /** `download`: what `datasets fetch` fetches with; the platform's unless told. */
 export function weftProgram(download?: typeof fetch): Command {
@@ -15,6 +17,8 @@ export function weftProgram(download?: typeof fetch): Command {
   registerDonate(program);
   registerRuns(program);
   registerCheckpoints(program);
+  registerVerify(program);
+  registerReplay(program);
   registerDatasets(program, download);
   registerSwarm(program);
   return program;

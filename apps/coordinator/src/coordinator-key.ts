@@ -39,7 +39,8 @@ const SMALL_ORDER = new Set([
   "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
 ]);
 
-export function signatureChecker(): VerifySignature {
+/** Never throws: garbage of any kind is false. */
+export function signatureCheck(): (publicKey: string, domain: string, value: unknown, signature: string) => boolean {
   const keys = new Map<string, KeyObject>();
   const keyOf = (hex: string): KeyObject => {
     const known = keys.get(hex);
@@ -50,12 +51,16 @@ export function signatureChecker(): VerifySignature {
     return key;
   };
   return (publicKey, domain, value, signature) => {
-    if (!/^[0-9a-f]{64}$/.test(publicKey) || !/^[0-9a-f]{128}$/.test(signature) || SMALL_ORDER.has(publicKey))
-      return Promise.resolve(false);
+    if (!/^[0-9a-f]{64}$/.test(publicKey) || !/^[0-9a-f]{128}$/.test(signature) || SMALL_ORDER.has(publicKey)) return false;
     try {
-      return Promise.resolve(verify(null, signedMessage(domain, value), keyOf(publicKey), Buffer.from(signature, "hex")));
+      return verify(null, signedMessage(domain, value), keyOf(publicKey), Buffer.from(signature, "hex"));
     } catch {
-      return Promise.resolve(false);
+      return false;
     }
   };
+}
+
+export function signatureChecker(): VerifySignature {
+  const check = signatureCheck();
+  return (...signed) => Promise.resolve(check(...signed));
 }

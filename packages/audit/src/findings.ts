@@ -27,6 +27,8 @@ export interface Finding {
   readonly detail: string;
 }
 
+const placeOf = ({ seq }: Finding): number => seq ?? Number.MAX_SAFE_INTEGER;
+
 /** A run with more faults than this is not worth listing. */
 const MAX_FINDINGS = 200;
 
@@ -45,9 +47,9 @@ export class Findings {
   has(seq: number): boolean {
     return this.#list.some((finding) => finding.seq === seq);
   }
-  /** With those of the chain, by place in the ledger; what has none comes first. */
+  /** With those of the chain, by place in the ledger; what has none comes last. */
   listWith({ findings }: ChainReport): readonly Finding[] {
     const chain = findings.map(({ seq, fault, detail }): Finding => ({ code: fault, seq, sha256: null, detail }));
-    return [...chain, ...this.#list].toSorted((one, other) => (one.seq ?? -1) - (other.seq ?? -1));
+    return [...chain, ...this.#list].toSorted((one, other) => placeOf(one) - placeOf(other));
   }
 }

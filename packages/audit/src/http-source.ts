@@ -9,6 +9,8 @@ const PAGE = 1_000;
 const MAX_PAGE_BYTES = 64 * 1024 ** 2;
 /** A coordinator that is busy names a wait; after so many in a row it is given up. */
 const MAX_WAITS = 60;
+/** A connection that breaks, as an idle one does that the other side has just closed, is made again so often for one answer. */
+const MAX_FAILURES = 3;
 const DEFAULT_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 60_000;
 
@@ -23,8 +25,16 @@ export function httpSource(run: string, { get, sleep }: HttpSourceOptions): RunS
   if (!RunId.safeParse(run).success) throw new RangeError(`${run} is no run's id`);
 
   async function ask(path: string): Promise<Response> {
-    for (let waits = 0; ; waits += 1) {
-      const response = await get(path);
+    for (let [waits, failures] = [0, 0]; ; waits += 1) {
+      const response = await get(path).catch((error: unknown) => {
+        failures += 1;
+        if (failures >= MAX_FAILURES) throw error;
+        return null;
+      });
+      if (response === null) {
+        await sleep(DEFAULT_WAIT_MS);
+        continue;
+      }
       if ((response.status !== 429 && response.status !== 503) || waits >= MAX_WAITS) return response;
       await response.body?.cancel();
       const seconds = Number(response.headers.get("retry-after") ?? "");

@@ -93,13 +93,13 @@ function sampleStatements({ samples, newest, undone }: Proved): string[] {
     said.push(`Version ${newest} has counted positions ${number(from)} to ${number(to - 1)} of the sample stream, each exactly once.`);
   else {
     const { population, whole, begun } = epochs;
-    const parts = [
-      ...(whole > 0 ? [`${plural(whole, "whole epoch")} of ${plural(population, "sample")}, each sample exactly once an epoch`] : []),
-      ...(begun > 0 ? [`${plural(begun, "sample")} of ${whole > 0 || from > 0 ? "another" : "the first"} epoch, none twice`] : []),
-    ];
+    const parts =
+      whole === 0
+        ? "none twice in an epoch"
+        : `${plural(whole, "whole epoch")} of ${plural(population, "sample")}, each sample exactly once an epoch${begun > 0 ? `; and ${plural(begun, "sample")} of an epoch that is not whole, none twice` : ""}`;
     const drawing =
       drawn === to - from ? "" : ` The first ${number(drawn)} positions were drawn, the others follow from the sampler's rule.`;
-    said.push(`Version ${newest} has counted ${plural(to - from, "sample")}: ${parts.join("; and ")}.${drawing}`);
+    said.push(`Version ${newest} has counted ${plural(to - from, "sample")}: ${parts}.${drawing}`);
   }
   if (from > 0) said.push(`Positions before ${number(from)} were counted by the run that this one goes on from.`);
   if (undone.length > 0)

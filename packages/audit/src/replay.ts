@@ -5,7 +5,7 @@ import { sha256 as portableSha256 } from "@weft/ledger";
 import { initialWeights } from "@weft/models";
 import { type BlobRef, type ContributionHeader, type EventOf, f32FromHex, f32ToHex, LedgerRecord, type Sha256 } from "@weft/protocol";
 import { f32ToBytes } from "@weft/tensors";
-import { mayBeGone } from "./retention.ts";
+import { mayBeGone, newestBehind } from "./retention.ts";
 import { type RunSource, SourceDamaged } from "./run-source.ts";
 
 export type ReplayedVersion = {
@@ -93,6 +93,7 @@ class Replayer {
   readonly #admitted = new Map<Sha256, ContributionHeader>();
   #created: EventOf<"run-created"> | null = null;
   #tip: Blobs | null = null;
+  #seq = -1;
   #same = 0;
   readonly #givenUp: number[] = [];
 
@@ -109,6 +110,7 @@ class Replayer {
     for await (const raw of this.#source.records()) {
       const parsed = LedgerRecord.safeParse(raw);
       if (!parsed.success) return this.#result(null, "The ledger holds what is no record; `weft verify` names it.");
+      this.#seq = parsed.data.seq;
       const found = await this.#step(parsed.data.event);
       if (found === null) continue;
       this.#options.onVersion?.(found, this.#newest);
@@ -196,17 +198,21 @@ class Replayer {
       const weight = reason === null ? {} : { weight: 0 };
       contributions.push({ sha256, samples, codec: header.codec, lossMean: f32FromHex(header.lossMean), ...weight });
     }
-    if (mayBeGone(created.spec, version, this.#newest) && (await this.#isGone(contributions))) {
-      this.#own = new Map();
-      return { version, published, outcome: "taken", why: "given-up" };
-    }
     let next: Awaited<ReturnType<typeof closeFromBlobs>>;
     try {
       const round = { ...tip, learningRate: f32FromHex(learningRate), contributions };
       next = await closeFromBlobs(this.#reader(), created.run, created.spec, created.parameters, round);
     } catch (error) {
-      if (error instanceof RoundDamaged || error instanceof SourceDamaged) return different(error.message);
-      throw error;
+      if (!(error instanceof RoundDamaged || error instanceof SourceDamaged)) throw error;
+      // A run that goes on meanwhile gives more up.
+      if (
+        (await this.#isGone(contributions)) &&
+        mayBeGone(created.spec, version, await newestBehind(this.#source, this.#seq, this.#newest))
+      ) {
+        this.#own = new Map();
+        return { version, published, outcome: "taken", why: "given-up" };
+      }
+      return different(error.message);
     }
     const bytes = f32ToBytes(next.weights);
     const recomputed = this.#hash(bytes);

@@ -32,7 +32,7 @@ describe("a run that is as it should be", () => {
     expect(found.proved).toEqual([
       `The ledger has ${trained.records.length} records in one unbroken chain; its 10 heads are signed by ${key()}.`,
       `${counted} contributions, each signed by one of 3 volunteers: ${counted} counted in one version each; all are here.`,
-      "Version 9 has counted 126 samples: 3 whole epochs of 40 samples, each sample exactly once an epoch; and 6 samples of another epoch, none twice.",
+      "Version 9 has counted 126 samples: 3 whole epochs of 40 samples, each sample exactly once an epoch; and 6 samples of an epoch that is not whole, none twice.",
       expect.stringMatching(/^\d+ blobs of [\d,]+ bytes have the hashes that the ledger names; 2 shards of the data set among them\.$/),
       "Versions 1 to 9 can be recomputed from version 0.",
     ]);

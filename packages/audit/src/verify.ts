@@ -11,7 +11,7 @@ import { countSamples, type SampleCount, undoneVersions } from "./lineage.ts";
 import { manifestOf } from "./manifest.ts";
 import { capital, type NamedBytes, namedBytes, shardsOf } from "./named-bytes.ts";
 import { addToSpans, type ProvableSpan, type Proved, rangesOf, spanStatements, statements } from "./proof.ts";
-import { mayBeGone } from "./retention.ts";
+import { mayBeGone, newestBehind } from "./retention.ts";
 import { type RunSource, SourceDamaged } from "./run-source.ts";
 
 export type VerifyProgress =
@@ -73,6 +73,9 @@ class Verifier {
   readonly #countedBy = new Map<number, Sha256[]>();
   #state: RunState | null | "lost" = null;
   #manifest: DatasetManifest | null = null;
+  #lastSeq = -1;
+  /** Of a run that went on while its bytes were read. */
+  #newestSeen = 0;
 
   constructor(source: RunSource, options: VerifyOptions) {
     this.#source = source;
@@ -97,6 +100,7 @@ class Verifier {
         const parsed = LedgerRecord.safeParse(raw);
         if (parsed.success) this.#record(parsed.data);
         else this.#state = "lost";
+        this.#lastSeq = seq;
         seq += 1;
         if (seq % LEDGER_STEP === 0) onProgress?.({ phase: "ledger", done: seq });
       }
@@ -176,9 +180,11 @@ class Verifier {
       return wrong("wrong-bytes", `${capital(what)} cannot be read: ${error.message}`);
     }
     if (bytes === null) {
-      if (this.#isGivenUp(named)) {
+      if (await this.#isGivenUp(named)) {
+        if (!this.#absent.has(sha256)) this.#totals.givenUp += 1;
         this.#absent.set(sha256, "given-up");
-        this.#totals.givenUp += 1;
+        // The same bytes may be a later version's too, which keeps them.
+        this.#checked.delete(name);
         return;
       }
       return wrong("missing", `${capital(what)} is missing${kind === "contribution" ? ", although the run's retention keeps it" : ""}.`);
@@ -197,9 +203,12 @@ class Verifier {
     if (this.#manifest === null) this.#findings.add("accounting", seq, "The data set's manifest is not a manifest.", sha256);
   }
 
-  #isGivenUp({ kind, version }: Named): boolean {
+  async #isGivenUp({ kind, version }: Named): Promise<boolean> {
     const { created, tip } = this.#accounting;
-    return kind === "contribution" && version !== null && created !== null && tip !== null && mayBeGone(created.spec, version, tip.version);
+    if (kind !== "contribution" || version === null || created === null || tip === null) return false;
+    if (mayBeGone(created.spec, version, Math.max(tip.version, this.#newestSeen))) return true;
+    this.#newestSeen = await newestBehind(this.#source, this.#lastSeq, tip.version);
+    return mayBeGone(created.spec, version, this.#newestSeen);
   }
 
   #samples(): SampleCount | null {
@@ -217,8 +226,10 @@ class Verifier {
       if (part === "digest" || (part !== LEDGER && this.#checked.has(part))) continue;
       this.#findings.add("archive", null, `${capital(detail)}.`);
     }
+    // A spoiled ledger may have lost the names.
+    const isWhole = !spoiled.some(({ part }) => part === LEDGER);
     for (const { name } of table.entries)
-      if (name !== LEDGER && !this.#checked.has(name))
+      if (isWhole && name !== LEDGER && !this.#checked.has(name))
         this.#findings.add("archive", null, `The archive holds ${name}, which its ledger does not name.`);
     if (table.head.seq !== chain.head.seq || table.head.hash !== chain.head.hash)
       this.#findings.add(

@@ -94,11 +94,17 @@ export async function prepareRun(spec: unknown, datasets: CoordinatorOptions["da
   return ok({ spec: parsed.value, manifest: found.manifest, dataset: found.blob, parameters });
 }
 
+/** As much of a coordinator as the making of a run needs. */
+export type MadeWith = Pick<CoordinatorOptions, "key" | "code"> & {
+  readonly storage: Pick<CoordinatorOptions["storage"], "blobs">;
+  readonly compute: Pick<CoordinatorOptions["compute"], "initialWeights">;
+};
+
 /** Puts the blobs and gives the first event. Rejects where storage or the making of seeded weights fails. */
 export async function firstEvent(
   run: RunId,
   { spec, manifest, parameters, first }: PreparedRun,
-  { storage, compute, key, code }: Pick<CoordinatorOptions, "storage" | "compute" | "key" | "code">,
+  { storage, compute, key, code }: MadeWith,
 ): Promise<EventOf<"run-created">> {
   const weights = first?.weights ?? (await compute.initialWeights(spec.model, spec.seed));
   await storage.blobs.put(canonicalBytes(spec));

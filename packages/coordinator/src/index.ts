@@ -1,6 +1,6 @@
 export * from "./api.ts";
 export { Coordinator } from "./coordinator.ts";
-export { runIdOf } from "./create-run.ts";
+export { firstEvent, type PreparedRun, runIdOf } from "./create-run.ts";
 export { DEFAULT_LIMITS } from "./limits.ts";
 export { inspectBytes, LocalCompute, type LocalComputeOptions } from "./local-compute.ts";
 export { MemorySpool } from "./memory-spool.ts";

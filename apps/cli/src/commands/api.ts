@@ -28,7 +28,8 @@ const causeOf = (error: unknown): { readonly code: string; readonly message: str
   return { code: "code" in cause ? String(cause.code) : cause.name, message: cause.message };
 };
 
-async function reach(url: string, init?: RequestInit): Promise<Response> {
+/** Throws a sentence where nobody answers there. */
+export async function reach(url: string, init?: RequestInit): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (error) {

@@ -1,9 +1,10 @@
-// `weft runs`: list, show, create, pause, resume, stop. Prints what the coordinator says; decides nothing.
+// `weft runs`: list, show, create, pause, resume, stop, export, import. Prints what the coordinator says; decides nothing.
 import { readFile } from "node:fs/promises";
-import type { RunDetail, RunSummary } from "@weft/protocol";
+import { type RunDetail, RunId, type RunSummary } from "@weft/protocol";
 import type { Command } from "commander";
 import { getJson, sendCommand, withUrl } from "./api.ts";
 import { columns, visible, visibleJson } from "./columns.ts";
+import { registerArchive } from "./runs-archive.ts";
 
 interface Target {
   readonly url: string;
@@ -77,7 +78,6 @@ export function registerRuns(program: Command): void {
 
   for (const [verb, done] of [
     ["pause", "paused"],
-    ["resume", "running"],
     ["stop", "stopped"],
   ] as const) {
     withData(runs.command(`${verb} <run>`).description(`${verb} a run`)).action(async (run: string, { url, data }: Target) => {
@@ -85,4 +85,27 @@ export function registerRuns(program: Command): void {
       process.stdout.write(`${visible(run)} is ${done}.\n`);
     });
   }
+
+  withData(
+    runs
+      .command("resume <run|checkpoint.zip>")
+      .description("go on with a paused run, or begin a run that goes on from a checkpoint file")
+      .option("--name <name>", "of a checkpoint: what the new run is called; as its parent unless said"),
+  ).action(async (what: string, { url, data, name }: Target & { readonly name?: string }) => {
+    if (isRunId(what)) {
+      await sendCommand(url, data, { type: "resume-run", run: what });
+      process.stdout.write(`${visible(what)} is running.\n`);
+      return;
+    }
+    const { resumeCheckpoint } = await import("../audit/resume-checkpoint.ts");
+    const { run, origin, versions, coordinator } = await resumeCheckpoint(what, data, name);
+    process.stdout.write(
+      `${visible(run)} goes on from version ${origin.version} of ${visible(origin.run)}, with ${versions - origin.steps} versions to make. The checkpoint is signed by ${coordinator}.\n` +
+        `It starts with a coordinator: weft serve --data ${visible(data)}\n`,
+    );
+  });
+
+  registerArchive(runs);
 }
+
+const isRunId = (text: string): boolean => RunId.safeParse(text).success;

@@ -147,8 +147,13 @@ describe("one changed byte", () => {
     expect((await verifyArchive(whole, FAST)).findings).toEqual([]);
     const answers = new Set<string>();
     for (let at = 0; at < bytes.length; at += 1) {
-      const faults = await faultsOf(flipped(bytes, at, 1 << (at % 8)));
-      if (faults.length === 0) throw new Error(`byte ${at} of ${bytes.length} can be changed unseen`);
+      const changed = flipped(bytes, at, 1 << (at % 8));
+      const seen = await openArchive(fileOf(changed), makeHash);
+      if (seen.ok && (await seen.value.check()).length === 0) throw new Error(`byte ${at} of ${bytes.length} can be changed unseen`);
+      // What each finding is called: of every eleventh byte, since that takes the whole of verifying.
+      if (at % 11 !== 0 && at < bytes.length - 32) continue;
+      const faults = await faultsOf(changed);
+      if (faults.length === 0) throw new Error(`byte ${at} of ${bytes.length} is not named`);
       for (const fault of faults) answers.add(fault.replaceAll(/[0-9a-f]{64}|\d+/g, "#"));
     }
     // Each part of the file answers by its own name.

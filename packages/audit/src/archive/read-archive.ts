@@ -113,7 +113,7 @@ async function check(
     if (found !== entry.sha256)
       spoiled.push({
         part: entry.name,
-        detail: `${entry.name} has the SHA-256 ${found}, not ${entry.sha256}, which the table of contents names`,
+        detail: `the part ${entry.name} has the SHA-256 ${found}, not ${entry.sha256}, which the table of contents names`,
       });
   }
   if (whole.hex() !== hex(await file.read(end, end + DIGEST_BYTES)))

@@ -91,7 +91,7 @@ export async function writeArchive(options: WriteArchiveOptions): Promise<Writte
     sizeBytes: sizeBytes + last.length,
     sha256,
     contributions: entries.filter(({ name }) => name.startsWith("contribution-")).length,
-    givenUp: givenUp.length,
+    givenUp,
   };
 }
 
@@ -109,8 +109,9 @@ class Collector {
   readonly entries: ArchiveEntry[] = [];
   readonly #options: WriteArchiveOptions;
   readonly #seen = new Set<string>();
-  readonly #waiting: NamedBytes[] = [];
-  #missing: NamedBytes[] = [];
+  /** By entry name; the same bytes named again count for the newest version that needs them. */
+  readonly #waiting = new Map<string, NamedBytes>();
+  readonly #missing = new Map<string, NamedBytes>();
   #head: ArchiveTable["head"] | null = null;
   #newest = 0;
   #spec: RunSpec | null = null;
@@ -125,16 +126,17 @@ class Collector {
     if (this.#head === null) throw new NotWhole("The ledger is empty.");
     return this.#head;
   }
-  get givenUp(): readonly NamedBytes[] {
-    return this.#missing;
+  get givenUp(): number {
+    return this.#missing.size;
   }
 
   /** Reads on and fetches until nothing is missing but what the run had given up at the last record read. */
   async catchUp(): Promise<void> {
     for (let turn = 0; turn < MAX_TURNS; turn += 1) {
       await this.#readOn();
-      for (const named of this.#waiting.splice(0)) if (!(await this.#fetch(named))) this.#missing.push(named);
-      const lost = this.#missing.find((named) => !this.#mayBeGone(named));
+      for (const [name, named] of this.#waiting) if (!(await this.#fetch(named))) this.#missing.set(name, named);
+      this.#waiting.clear();
+      const lost = [...this.#missing.values()].find((named) => !this.#mayBeGone(named));
       if (lost === undefined) return;
       if (lost.kind === "blob" || turn === MAX_TURNS - 1) throw new NotWhole(`${capital(lost.what)} is missing (${lost.sha256}).`);
     }
@@ -156,9 +158,10 @@ class Collector {
 
   #want(named: NamedBytes): void {
     const name = nameOf(named);
-    if (this.#seen.has(name)) return;
+    const known = [this.#waiting, this.#missing].find((names) => names.has(name));
+    if (known !== undefined) known.set(name, named);
+    else if (!this.#seen.has(name)) this.#waiting.set(name, named);
     this.#seen.add(name);
-    this.#waiting.push(named);
   }
 
   async shards(): Promise<void> {
