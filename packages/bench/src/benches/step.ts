@@ -99,7 +99,7 @@ function rowsOf({ case: given, dispatches }: Plan, figures: readonly StepFigures
       ...(short
         ? []
         : [
-            row(`${engine}: JavaScript`, found.scriptMs, "ms a step", null, onGpu ? "until the promise is given" : "all of it"),
+            ...(onGpu ? [row(`${engine}: JavaScript`, found.scriptMs, "ms a step", null, "until the promise is given")] : []),
             row(`${engine}: total`, found.totalMs, "ms a step", null),
             row(`${engine}: pace`, (1000 * samples) / found.totalMs, unit, null),
           ]),
