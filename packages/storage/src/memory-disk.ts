@@ -5,9 +5,11 @@ import { type Disk, DiskError, type DiskFile, parentOf } from "./disk.ts";
 interface Inode {
   bytes: Uint8Array<ArrayBuffer>;
   size: number;
-  /** What a power cut leaves: the content at the last datasync. */
-  synced: Uint8Array<ArrayBuffer>;
+  /** What a power cut leaves: the first so many bytes, or, where those were cut off since the last datasync, a copy of them. */
+  synced: number | Uint8Array<ArrayBuffer>;
 }
+
+const syncedBytes = ({ bytes, synced }: Inode): Uint8Array<ArrayBuffer> => (typeof synced === "number" ? bytes.slice(0, synced) : synced);
 interface Folder {
   seen: Map<string, Inode | "folder">;
   durable: Map<string, Inode | "folder">;
@@ -101,9 +103,9 @@ export class MemoryDisk implements Disk {
 
   #loseUnsynced(inode: Inode, cut: "lost" | "torn" | "mixed", chance: () => number): void {
     const now = inode.bytes.slice(0, inode.size);
-    const kept = inode.synced.length;
+    let survives = syncedBytes(inode).slice();
+    const kept = survives.length;
     const extra = now.length - kept;
-    let survives = inode.synced.slice();
     // Torn: about half of the unsynced tail is there.
     if (cut === "torn" && extra > 0) survives = now.slice(0, kept + Math.ceil(extra / 2));
     else if (cut === "mixed" && extra > 0) {
@@ -113,7 +115,7 @@ export class MemoryDisk implements Disk {
     } else if (cut === "mixed" && chance() < 0.5) survives = now;
     inode.bytes = survives;
     inode.size = survives.length;
-    inode.synced = survives.slice();
+    inode.synced = survives.length;
   }
 
   /** Changes one byte in place, as failing hardware does. */
@@ -121,7 +123,7 @@ export class MemoryDisk implements Disk {
     const inode = this.#inode(path);
     if (inode === null || offset >= inode.size) throw new RangeError(`${path} has no byte ${offset}`);
     inode.bytes[offset] = (inode.bytes[offset] ?? 0) ^ 1;
-    inode.synced = inode.bytes.slice(0, inode.size);
+    inode.synced = inode.size;
   }
 
   #step(what: string, changes = true): void {
@@ -174,7 +176,7 @@ export class MemoryDisk implements Disk {
     this.#reading();
     const found = this.#inode(path);
     if (found === null) this.#step(`create ${path}`);
-    const inode = found ?? { bytes: new Uint8Array(0), size: 0, synced: new Uint8Array(0) };
+    const inode = found ?? { bytes: new Uint8Array(0), size: 0, synced: 0 };
     if (found === null) this.#folder(parentOf(path)).seen.set(nameOf(path), inode);
     const boot = this.#boot;
     let open = true;
@@ -185,16 +187,17 @@ export class MemoryDisk implements Disk {
     return {
       append: async (bytes) => {
         step(`append ${bytes.length} to`);
-        const room = this.capacityBytes - this.#used();
+        const room = Number.isFinite(this.capacityBytes) ? this.capacityBytes - this.#used() : bytes.length;
         this.#write(inode, bytes.subarray(0, Math.max(0, Math.min(room, bytes.length))));
         if (room < bytes.length) throw new DiskError("full", `${path}: no space left on the disk`);
       },
       datasync: async () => {
         step("datasync");
-        inode.synced = inode.bytes.slice(0, inode.size);
+        inode.synced = inode.size;
       },
       truncate: async (sizeBytes) => {
         step(`truncate to ${sizeBytes}`);
+        if (sizeBytes < syncedBytes(inode).length) inode.synced = syncedBytes(inode);
         inode.size = Math.min(inode.size, sizeBytes);
       },
       close: async () => {
