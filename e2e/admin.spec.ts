@@ -104,7 +104,7 @@ test("a run is paused and goes on", async () => {
   await button("Pause").click();
   await phaseBecomes("from-the-desk", "paused");
   await expect(page.locator(".top .state")).toHaveText("Paused");
-  await button("Resume").click();
+  await page.getByRole("button", { name: "Resume", exact: true }).click();
   await phaseBecomes("from-the-desk", "running");
   await expect(button("Pause")).toBeVisible();
 });

@@ -201,27 +201,30 @@ async function allPoints(): Promise<{ readonly start: readonly string[]; readonl
   };
 }
 
-test.runIf(LONG)("killed once at every point of a first start and at every point of training, it goes on", async () => {
-  const points = await allPoints();
-  expect(points.start.length).toBeGreaterThan(40);
-  expect(points.training.length).toBeGreaterThan(60);
-  for (const point of points.start) {
-    const at = await scene();
-    await killAt(at, point, 1);
-    const killable = start(at);
-    expect(await killable.serving, `after the kill ${point}`).not.toBeNull();
-    killable.child.kill("SIGKILL");
-    await killable.ended;
-  }
-  const at = await scene(spec({ versions: 2 }));
-  volunteers(at, [1, 2]);
-  for (const point of points.training) {
-    // Of what comes at every start, one that comes in training.
-    await killAt(at, point, points.start.includes(point) ? 12 : 2);
-    await expectKeptOnDisk(at, `after the kill ${point}`);
-  }
-  await goOnAndAudit(at);
-});
+// Minutes long: a part of the suite only where it is asked for.
+if (LONG) {
+  test("killed once at every point of a first start and at every point of training, it goes on", async () => {
+    const points = await allPoints();
+    expect(points.start.length).toBeGreaterThan(40);
+    expect(points.training.length).toBeGreaterThan(60);
+    for (const point of points.start) {
+      const at = await scene();
+      await killAt(at, point, 1);
+      const killable = start(at);
+      expect(await killable.serving, `after the kill ${point}`).not.toBeNull();
+      killable.child.kill("SIGKILL");
+      await killable.ended;
+    }
+    const at = await scene(spec({ versions: 2 }));
+    volunteers(at, [1, 2]);
+    for (const point of points.training) {
+      // Of what comes at every start, one that comes in training.
+      await killAt(at, point, points.start.includes(point) ? 12 : 2);
+      await expectKeptOnDisk(at, `after the kill ${point}`);
+    }
+    await goOnAndAudit(at);
+  });
+}
 
 test("a volunteer keeps its open lease across a kill, and answers it", async () => {
   const at = await scene({
