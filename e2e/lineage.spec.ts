@@ -38,6 +38,11 @@ const dialog = () => desk.getByRole("dialog");
 const choose = (version: number) => desk.getByRole("radio", { name: `v${version}`, exact: true }).check();
 const rowOf = (version: number) =>
   desk.locator(".vers tbody tr").filter({ has: desk.getByRole("radio", { name: `v${version}`, exact: true }) });
+/** Also one that is too old to be among those that are listed by themselves. */
+const chooseByNumber = async (version: number): Promise<void> => {
+  await desk.getByLabel("Number of the version").fill(String(version));
+  await expect(rowOf(version).getByRole("radio")).toBeChecked();
+};
 const lendTo = async (run: string): Promise<void> => {
   await tab.goto(`${coordinator.url}/?run=${run}&lend=1`);
   await admittedAtLeast(tab, 1);
@@ -125,7 +130,7 @@ test("a fork begins with its parent's specification and weights, and names its p
   const parent = (await eventsOf(RUN)).flatMap((event) =>
     event.type === "version-published" && event.version === FORK_FROM ? [event] : [],
   )[0];
-  await choose(FORK_FROM);
+  await chooseByNumber(FORK_FROM);
   await button(`Fork from v${FORK_FROM}…`).click();
   const text = dialog().getByLabel("Specification");
   const given = JSON.parse(await text.inputValue()) as RunSpec;
@@ -161,9 +166,7 @@ test("a resumed run takes everything over but the name", async () => {
     .getByRole("link", { name: /there and back/ })
     .click();
   await expect(desk.getByRole("heading", { name: "there and back", level: 1 })).toBeVisible();
-  // Too old to be among those that are listed by themselves.
-  await desk.getByLabel("Number of the version").fill(String(BACK_TO));
-  await expect(rowOf(BACK_TO).getByRole("radio")).toBeChecked();
+  await chooseByNumber(BACK_TO);
   await button(`Resume from v${BACK_TO}…`).click();
   await expect(dialog()).toContainText("bit for bit");
   await dialog().getByLabel("Name of the new run").fill("there again");
