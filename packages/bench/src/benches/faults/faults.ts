@@ -4,12 +4,13 @@ import { churnRows } from "./churn.ts";
 import { killRows } from "./kills.ts";
 import { seedRows } from "./seeds.ts";
 
-const PARTS = { seeds: seedRows, kills: killRows, churn: churnRows } as const;
+/** The longest last. */
+const PARTS = { kills: killRows, churn: churnRows, seeds: seedRows } as const;
 
 export const faultsBench: Bench = {
   name: "faults",
   about:
-    "simulations under thirty faults, kills of the real process, and churn: nothing is lost or counted twice (parts: seeds, kills, churn)",
+    "simulations under thirty faults, kills of the real process, and churn: nothing is lost or counted twice (parts: kills, churn, seeds)",
   async run(context) {
     const { only } = context;
     const parts = Object.entries(PARTS).filter(([name]) => only === null || only === name);
