@@ -12,8 +12,8 @@ const company = (now: number): string =>
   now === 0
     ? "Nobody is training it at this moment; yours would be the only thread."
     : now === 1
-      ? "One person is training it in a browser; you would be the second thread."
-      : `${count(now)} people are training it in their browsers; you would be the next thread.`;
+      ? "One volunteer is training it now; you would be the second thread."
+      : `${count(now)} volunteers are training it now; you would be the next thread.`;
 
 function standing({ phase, volunteersNow }: RunSummary): string {
   switch (phase) {

@@ -6,7 +6,14 @@ import { isClassifier } from "../words/run-words.ts";
 import { downloadOf, folderOf } from "./downloads.ts";
 
 /** What every checkpoint holds. */
-const FILES = ["model.safetensors", "config.json", "README.md, the card", "train_config.json"] as const;
+const FILES = [
+  "model.safetensors",
+  "config.json",
+  "README.md, the card",
+  "train_config.json",
+  "training_state, to go on from it",
+  "provenance, signed",
+] as const;
 
 export function Checkpoints({ detail }: { detail: RunDetail }) {
   const nowMs = useNow(60_000);
