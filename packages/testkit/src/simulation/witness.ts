@@ -126,6 +126,8 @@ export class Witness implements HostWatch {
         runs: () => inner.ledger.runs(),
         append: async (run, records, durability) => {
           if (process === this.#process) this.#checked(() => this.#appended(run, records));
+          // Durable is everything up to here: an empty durable append waits for what was refused before and kept.
+          const count = this.ledgers.get(run)?.records.length ?? 0;
           try {
             await inner.ledger.append(run, records, durability);
           } catch (error) {
@@ -133,8 +135,7 @@ export class Witness implements HostWatch {
             if (first !== undefined && process === this.#process) this.#withdrawn(run, first.seq);
             throw error;
           }
-          const last = records.at(-1);
-          if (durability === "durable" && last !== undefined && process === this.#process) this.#stored(run, last.seq + 1);
+          if (durability === "durable" && process === this.#process) this.#stored(run, count);
         },
         read: (run, fromSeq = 0) => this.#reading(run, fromSeq, inner.ledger.read(run, fromSeq), () => process === this.#process, unopened),
       },
