@@ -33,6 +33,8 @@ export interface Codec {
   mostBytes(size: number): number;
   /** Fails (not-finite) on NaN, infinity or, for scaled codecs, a block beyond f16. */
   encode(update: Float32Array, stream: CodecStream): Encoded;
+  /** What `encode` gives, from its scales and levels as somebody else has packed them: a GPU, say. Absent: as they are. */
+  seal?(packed: Uint8Array, size: number): Uint8Array;
   /** `bytes` may be an unaligned view, and is not changed. Refuses a wrong length before any arithmetic. */
   open(bytes: Uint8Array, size: number): { readonly ok: true; readonly reader: BlockReader } | CodecRefusal;
 }

@@ -1,5 +1,6 @@
 // WebGPU under TensorFlow.js: a device of our own, its registration, flat uploads and read-backs.
 export { DeviceOptimizer, type DeviceOptimizerOptions } from "./device-optimizer.ts";
+export { DEVICE_CODECS, DeviceUpdate } from "./encoders/device-update.ts";
 export { DeviceInputs, DeviceParameters, FlatReadBack } from "./flat-buffers.ts";
 export { adapterKey, forgetfulMemory, type KernelMemory } from "./kernel-memory.ts";
 export { installKernels, OPTIONAL_KERNELS, restoreKernel, strikeKernel } from "./kernels/install.ts";

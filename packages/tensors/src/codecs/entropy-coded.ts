@@ -17,6 +17,15 @@ export interface EntropyForm {
 export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
   const { name } = codec;
   const mostBytes = (size: number): number => 1 + codec.mostBytes(size);
+  const seal = (packed: Uint8Array, size: number): Uint8Array => {
+    const coded = form.code(packed, size);
+    const worth = coded.length < WORTH * packed.length;
+    const chosen = worth ? coded : packed;
+    const bytes = new Uint8Array(1 + chosen.length);
+    bytes[0] = worth ? CODED : PLAIN;
+    bytes.set(chosen, 1);
+    return bytes;
+  };
   return {
     name,
     bitsPerParameter: codec.bitsPerParameter,
@@ -24,15 +33,9 @@ export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
     leastBytes: () => 1,
     encode: (update, stream) => {
       const plain = codec.encode(update, stream);
-      if (!plain.ok) return plain;
-      const coded = form.code(plain.bytes, update.length);
-      const worth = coded.length < WORTH * plain.bytes.length;
-      const chosen = worth ? coded : plain.bytes;
-      const bytes = new Uint8Array(1 + chosen.length);
-      bytes[0] = worth ? CODED : PLAIN;
-      bytes.set(chosen, 1);
-      return { ok: true, bytes };
+      return plain.ok ? { ok: true, bytes: seal(plain.bytes, update.length) } : plain;
     },
+    seal,
     open: (bytes, size) => {
       if (bytes.length < 1 || bytes.length > mostBytes(size))
         return fault("wrong-length", `${name} of ${size} values takes 1 to ${mostBytes(size)} bytes, not ${bytes.length}`);

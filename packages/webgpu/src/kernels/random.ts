@@ -20,15 +20,17 @@ const rounds = (group: number): string => {
   return `  ${mixed} x = x + ${word(group)}; y = y + ${word(group + 1)} + ${group}u;`;
 };
 
-/** `uniformOf(i)`: element i of this step, in [0, 1). Reads the key from the uniforms and the step from `step`. */
-const UNIFORM_OF = `
+/** `threefry(key, counter)`: the two words of a block. */
+export const THREEFRY = `
 fn threefry(key: vec2<u32>, counter: vec2<u32>) -> vec2<u32> {
   let third = 0x1bd11bdau ^ key.x ^ key.y;
   var x = counter.x + key.x;
   var y = counter.y + key.y;
 ${[1, 2, 3, 4, 5].map(rounds).join("\n")}
   return vec2<u32>(x, y);
-}
+}`;
+/** `uniformOf(i)`: element i of this step, in [0, 1). Reads the key from the uniforms and the step from `step`. */
+const UNIFORM_OF = `${THREEFRY}
 fn uniformOf(i: u32) -> f32 {
   let words = threefry(vec2<u32>(uniforms.key0, uniforms.key1), vec2<u32>(i / 2u, u32(step[0])));
   return f32(select(words.x, words.y, i % 2u == 1u) >> 8u) * ${1 / 16_777_216};
