@@ -8,6 +8,7 @@ import { norm } from "@weft/tensors";
 import { datasetsOf } from "../fixtures.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
 import type { Dice } from "./dice.ts";
+import type { Tampering } from "./mutations.ts";
 import { type DiskAction, ProcessDisk } from "./process-disk.ts";
 import { stubIdentity, stubVerify } from "./stub-identity.ts";
 
@@ -18,17 +19,11 @@ export interface HostWatch {
   /** Sees all that is appended, made durable and read. */
   storage(inner: Storage): Storage;
   /** Sees all that is said and answered. */
-  coordinator(inner: Coordinator): Pick<Coordinator, "connect">;
+  coordinator(inner: Pick<Coordinator, "connect" | "inside">): Pick<Coordinator, "connect">;
   /** Its process is gone; `isClean`: everything was stored and closed before. */
   ended(isClean: boolean): void;
   /** What no fault excuses. */
   broken(sentence: string): void;
-}
-
-/** Ways to break the coordinator on purpose, for tests of the invariants. */
-export interface Tampering {
-  readonly storage?: (inner: Storage) => Storage;
-  readonly compute?: (inner: Compute) => Compute;
 }
 
 interface Process {
@@ -161,8 +156,10 @@ export class Host {
       contributionSegmentBytes: 16 * 1024,
     });
     for (const sentence of files.recovered) this.#log(sentence);
-    const storage = this.#watch.storage(this.#tampering.storage?.(files) ?? files);
-    process.storage = storage;
+    const { storage: underneath, ledger, compute, coordinator: outside } = this.#tampering;
+    const watched = this.#watch.storage(underneath?.(files) ?? files);
+    const storage: Storage = ledger === undefined ? watched : { ...watched, ledger: ledger(watched.ledger) };
+    process.storage = watched;
     const spool = new MemorySpool();
     const local = new LocalCompute({
       storage,
@@ -173,7 +170,7 @@ export class Host {
     });
     const coordinator = await Coordinator.open({
       storage,
-      compute: this.#slow(this.#tampering.compute?.(local) ?? local, storage),
+      compute: this.#slow(compute?.(local) ?? local, storage),
       key: this.identity,
       verify: stubVerify,
       clock: { now: () => this.clock.monotonicMs() + this.#wallMs, monotonicMs: () => this.clock.monotonicMs() },
@@ -189,7 +186,7 @@ export class Host {
     });
     if (!process.alive) return;
     process.coordinator = coordinator;
-    const { connect } = this.#watch.coordinator(coordinator);
+    const { connect } = this.#watch.coordinator(outside?.(coordinator) ?? coordinator);
     process.connect = connect;
     this.#tickLater(process, coordinator);
   }

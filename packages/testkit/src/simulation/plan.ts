@@ -3,6 +3,7 @@ import type { RunSpec } from "@weft/protocol";
 import { TINY_SPEC, TWO_CHUNK_SPEC } from "../fixtures.ts";
 import { diceOf } from "./dice.ts";
 import { FAULT_NAMES, type FaultName } from "./faults.ts";
+import type { MutationName } from "./mutations.ts";
 
 export type SimulationSize = "small" | "large";
 
@@ -13,6 +14,8 @@ export interface SimulationOptions {
   readonly volunteers?: number;
   readonly versions?: number;
   readonly without?: readonly FaultName[];
+  /** Broken on purpose, in this way. */
+  readonly mutation?: MutationName;
 }
 
 export interface SimulationPlan {

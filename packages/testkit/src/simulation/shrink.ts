@@ -1,19 +1,9 @@
 // A failing seed in words: how to run it again, and its smallest form that still fails in the same way: fewer volunteers, fewer versions,
 // faults switched off one at a time.
+import { commandFor } from "./command.ts";
 import { FAULTS, type FaultName } from "./faults.ts";
 import type { SimulationOptions } from "./plan.ts";
 import { type Outcome, simulate } from "./simulate.ts";
-
-export const commandFor = ({ seed, size, volunteers, versions, without = [] }: SimulationOptions): string =>
-  [
-    `npx tsx packages/testkit/src/simulation/run-seed.ts ${seed}`,
-    size === "large" ? "--large" : "",
-    volunteers === undefined ? "" : `--volunteers ${volunteers}`,
-    versions === undefined ? "" : `--versions ${versions}`,
-    without.length === 0 ? "" : `--without ${without.join(",")}`,
-  ]
-    .filter((part) => part !== "")
-    .join(" ");
 
 export interface Shrunk {
   readonly options: SimulationOptions;

@@ -9,8 +9,9 @@ import { closeRound, learningRate, type ReadonlyRun } from "@weft/training";
 import { VirtualClock } from "../virtual-clock.ts";
 import { diceOf } from "./dice.ts";
 import type { FaultName } from "./faults.ts";
-import { Host, hashOf, type Tampering } from "./host.ts";
+import { Host, hashOf } from "./host.ts";
 import { checkEpochs, hold, type InvariantName, Violation } from "./invariants.ts";
+import { MUTATIONS, type Tampering } from "./mutations.ts";
 import { planOf, type SimulationOptions, type SimulationPlan, speedOf } from "./plan.ts";
 import { Storm, weatherOf } from "./storm.ts";
 import { Tab } from "./tab.ts";
@@ -46,9 +47,10 @@ const patienceMs = ({ specs, calmAtMs }: SimulationPlan): number =>
 
 export async function simulate(
   options: SimulationOptions,
-  { tampering = {}, keepsLines = false }: { readonly tampering?: Tampering; readonly keepsLines?: boolean } = {},
+  { keepsLines = false }: { readonly keepsLines?: boolean } = {},
 ): Promise<Outcome> {
   const plan = planOf(options);
+  const tampering: Tampering = options.mutation === undefined ? {} : MUTATIONS[options.mutation].make();
   const clock = new VirtualClock(START_MS);
   const counts: Partial<Record<FaultName, number>> = {};
   const told = (fault: FaultName): void => {
@@ -71,6 +73,7 @@ export async function simulate(
       dice: diceOf(plan.seed, plan.size, "tab", purpose),
       weather: weatherOf(plan, host, purpose, told),
       samplesPerSecond: speedOf(plan, index),
+      ...(tampering.engine === undefined ? {} : { tampered: tampering.engine }),
       counted,
     });
   const tabs = Array.from({ length: plan.volunteers - plan.scripted }, (_, index) => tabOf(index, `tab ${index}`, `${index}`));

@@ -15,6 +15,8 @@ export interface TabOptions {
   readonly weather: Weather;
   readonly samplesPerSecond: number;
   readonly counted: () => void;
+  /** Its devices are broken on purpose. */
+  readonly tampered?: (inner: VolunteerEngine) => VolunteerEngine;
 }
 
 /** Lets hidden tabs' timers fire at most once a second. */
@@ -172,7 +174,8 @@ export class Tab implements Place {
     const made = this.#losses;
     const { samplesPerSecond } = this.#options;
     const speed = this.#device === "webgpu" ? samplesPerSecond : samplesPerSecond / 2;
-    return Promise.resolve(toyEngine(this.#device, speed, this.#clock, () => this.#losses > made));
+    const engine = toyEngine(this.#device, speed, this.#clock, () => this.#losses > made);
+    return Promise.resolve(this.#options.tampered?.(engine) ?? engine);
   }
 
   #blobs(): BlobSource {

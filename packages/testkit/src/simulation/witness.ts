@@ -90,7 +90,7 @@ export class Witness implements HostWatch {
   readonly ledgers = new Map<string, Ledger>();
   readonly #fail: (violation: Violation) => void;
   /** Whose live state is compared; null while there is none. */
-  #coordinator: Coordinator | null = null;
+  #coordinator: Pick<Coordinator, "inside"> | null = null;
   /** Processes are numbered: a dead one's last words count for nothing. */
   #process = 0;
   #compared = new Map<string, string>();
@@ -142,7 +142,7 @@ export class Witness implements HostWatch {
     };
   }
 
-  coordinator(inner: Coordinator): Pick<Coordinator, "connect"> {
+  coordinator(inner: Pick<Coordinator, "connect" | "inside">): Pick<Coordinator, "connect"> {
     this.#coordinator = inner;
     return { connect: (port) => this.#watchedSession(inner, port) };
   }
@@ -242,7 +242,7 @@ export class Witness implements HostWatch {
 
   // What is said.
 
-  #watchedSession(coordinator: Coordinator, port: VolunteerPort): VolunteerSession {
+  #watchedSession(coordinator: Pick<Coordinator, "connect">, port: VolunteerPort): VolunteerSession {
     const process = this.#process;
     let volunteer: string | null = null;
     const session = coordinator.connect({
