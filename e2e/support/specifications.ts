@@ -1,8 +1,8 @@
 // Run specifications of the end-to-end tests: small enough for a software adapter, long enough that a lease has a middle.
-import type { RunSpec } from "@weft/protocol";
+import type { RunSpecOf } from "@weft/protocol";
 
 /** A digits run whose leases last seconds on a software adapter: 768 samples a version in micro-batches of 16. */
-export const slowDigits = (name: string, versions: number): RunSpec => ({
+export const slowDigits = (name: string, versions: number): RunSpecOf<"gradient"> => ({
   format: "weft-run/1",
   name,
   description: "Reads a handwritten digit, slowly enough to be watched",

@@ -1,10 +1,10 @@
 // The two runs that a coordinator makes where it has none, so that there is something to train from the first minute.
-import type { DatasetManifest, RunSpec } from "@weft/protocol";
+import type { DatasetManifest, RunSpec, RunSpecOf } from "@weft/protocol";
 
 const MINUTE_MS = 60_000;
 
 /** A small network that reads handwritten digits: a minute or two on anything. */
-export const digitsRun = (): RunSpec => ({
+export const digitsRun = (): RunSpecOf<"gradient"> => ({
   format: "weft-run/1",
   name: "digits",
   description: "Reads a handwritten digit from a picture of 8 by 8 points.",
@@ -29,7 +29,7 @@ export const digitsRun = (): RunSpec => ({
 });
 
 /** A small language model of the novels' characters; one micro-batch fits a 5 s lease on the slowest fallback. */
-export const austenRun = (vocabulary: number): RunSpec => ({
+export const austenRun = (vocabulary: number): RunSpecOf<"gradient"> => ({
   format: "weft-run/1",
   name: "austen",
   description: "Writes on from a beginning, letter by letter, after six novels by Jane Austen.",

@@ -125,7 +125,7 @@ export class Accounting {
     if (this.#round !== null) wrong(`A round on version ${opened.base} is opened while another is open.`);
     if (opened.base !== tip.version) wrong(`The round is on version ${opened.base}; the newest is ${tip.version}.`);
     if (opened.start !== tip.position) wrong(`The round begins at position ${opened.start} of the sample stream; ${tip.position} is due.`);
-    if (opened.samples !== spec.training.samplesPerVersion)
+    if (spec.training.mode === "gradient" && opened.samples !== spec.training.samplesPerVersion)
       wrong(`The round has ${opened.samples} samples; the specification says ${spec.training.samplesPerVersion}.`);
     const due = learningRate(spec, tip.steps);
     const rate = f32FromHex(opened.learningRate);

@@ -1,7 +1,7 @@
 // A run that tests audit: trained in this process by scripted volunteers, with volunteers that vanish, leases given again and uneven leases.
 import { createHash, createPublicKey, verify as verifyBytes } from "node:crypto";
 import { appendRecords, emptyHead, type SignHead, sha256, signedMessage } from "@weft/ledger";
-import type { DatasetManifest, LedgerEvent, LedgerRecord, RunSpec } from "@weft/protocol";
+import type { DatasetManifest, LedgerEvent, LedgerRecord, RunSpec, RunSpecOf } from "@weft/protocol";
 import { ScriptedVolunteer, TestCoordinator, TINY_IMAGES, TINY_SPEC, trainToTheEnd, unwrap } from "@weft/testkit";
 import { type MakeHash, type RunSource, storageSource } from "../src/index.ts";
 
@@ -15,7 +15,7 @@ export const REAL_IMAGES: DatasetManifest = {
 };
 
 /** Nine versions of 14 samples in leases that do not divide them: three epochs of 40 and six samples of a fourth. */
-export const AUDITED_SPEC: RunSpec = {
+export const AUDITED_SPEC: RunSpecOf<"gradient"> = {
   ...TINY_SPEC,
   name: "audited",
   training: { ...TINY_SPEC.training, versions: 9, samplesPerVersion: 14, codec: "int8" },

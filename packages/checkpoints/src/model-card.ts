@@ -1,6 +1,6 @@
 // README.md of a checkpoint: a model card with YAML front matter, as the Hugging Face hub reads it
 // (https://huggingface.co/docs/hub/model-cards), and text for people. Whatever strangers wrote is escaped.
-import { type RunOrigin, readsText, totalSamples } from "@weft/protocol";
+import { type RunOrigin, type RunSpec, readsText, totalSamples } from "@weft/protocol";
 import type { CheckpointFiles } from "./checkpoint-files.ts";
 import { licenceLine } from "./licences.ts";
 import { loadingCode } from "./loading.ts";
@@ -73,6 +73,12 @@ function contributors(input: CheckpointFiles): string {
 const originOf = ({ origin }: { readonly origin?: RunOrigin | null | undefined }): string =>
   origin === undefined || origin === null ? "" : `, the version ${grouped(origin.version)} of run \`${origin.run}\` from which it went on`;
 
+/** What a step of the run is. */
+const stepOf = ({ training }: RunSpec): string =>
+  training.mode === "gradient"
+    ? `averages the gradients of ${grouped(training.samplesPerVersion)} samples`
+    : "averages what volunteers changed by several steps of their own";
+
 export function modelCard(input: CheckpointFiles): string {
   const { run, version, spec, manifest, training } = input;
   const { created, coordinator, made } = input.provenance;
@@ -80,7 +86,7 @@ export function modelCard(input: CheckpointFiles): string {
     frontMatter(input),
     `# ${plain(spec.name)}, version ${version}`,
     plain(spec.description),
-    `${KIND[spec.model.kind]} of ${grouped(input.layout.size)} parameters, trained from nothing with Weft: volunteers lent the GPUs behind their browser tabs. This is step ${grouped(training.steps)} of ${grouped(spec.training.versions)}; each averages the gradients of ${grouped(spec.training.samplesPerVersion)} samples. The run is called \`${run}\`.`,
+    `${KIND[spec.model.kind]} of ${grouped(input.layout.size)} parameters, trained from nothing with Weft: volunteers lent the GPUs behind their browser tabs. This is step ${grouped(training.steps)} of ${grouped(spec.training.versions)}; each ${stepOf(spec)}. The run is called \`${run}\`.`,
     "## Load it",
     "In the unpacked folder:",
     fenced(loadingCode(spec, manifest), "python"),

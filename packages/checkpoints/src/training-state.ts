@@ -11,8 +11,15 @@ const StateFile = z.object({ format: z.literal("weft-training-state/1"), version
 export function stateFile({ version, spec, training }: CheckpointFiles): Record<string, unknown> {
   const { steps, position } = training;
   const { seed, sampler } = spec;
-  const { schedule, samplesPerVersion, versions, optimizer } = spec.training;
-  return { format: "weft-training-state/1", version, steps, position, seed, sampler, samplesPerVersion, versions, schedule, optimizer };
+  const { training: trained } = spec;
+  const { versions, optimizer } = trained;
+  const known = { format: "weft-training-state/1", version, steps, position, seed, sampler };
+  if (trained.mode === "gradient") {
+    const { schedule, samplesPerVersion } = trained;
+    return { ...known, samplesPerVersion, versions, schedule, optimizer };
+  }
+  const { batch, work, inner, rounds } = trained;
+  return { ...known, batch, work, inner, rounds, versions, optimizer };
 }
 
 export interface TrainingState {

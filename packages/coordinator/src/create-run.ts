@@ -84,6 +84,11 @@ export async function prepareRun(spec: unknown, datasets: CoordinatorOptions["da
   if (size > MAX_SPEC_BYTES) return refuse("too-large", `A specification has at most ${MAX_SPEC_BYTES} bytes; this one has ${size}.`);
   const parsed = parseRunSpec(spec);
   if (!parsed.ok) return parsed;
+  const { mode, codec } = parsed.value.training;
+  if (mode === "local-steps")
+    return refuse("bad-spec", 'training.mode "local-steps" is not run by this coordinator yet; for example "gradient".');
+  if (codec === "auto" || codec === "sign" || codec === "topk")
+    return refuse("bad-spec", `training.codec "${codec}" is not run by this coordinator yet; for example "int8".`);
   const found = await datasets.manifest(parsed.value.dataset);
   if (found === null) return refuse("unknown-dataset", `dataset names "${parsed.value.dataset}", which is not here; for example "digits".`);
   const problem = misfit(parsed.value, found.manifest);

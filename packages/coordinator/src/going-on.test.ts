@@ -1,12 +1,12 @@
 // The commands that go back and go on: what fits is done and written, what does not is refused with a code and a sentence.
 import { parameterCount } from "@weft/models";
-import type { RunSpec } from "@weft/protocol";
+import type { RunSpec, RunSpecOf } from "@weft/protocol";
 import { memoryStorage, type Storage, StorageFault } from "@weft/storage";
 import { ScriptedVolunteer, TestCoordinator, TINY_SPEC, trainToTheEnd, unwrap } from "@weft/testkit";
 import { describe, expect, test } from "vitest";
 import type { Compute } from "./ports.ts";
 
-const SPEC: RunSpec = { ...TINY_SPEC, training: { ...TINY_SPEC.training, versions: 4 } };
+const SPEC: RunSpecOf<"gradient"> = { ...TINY_SPEC, training: { ...TINY_SPEC.training, versions: 4 } };
 
 async function scene(
   options: { readonly compute?: (inner: Compute) => Compute; readonly storage?: Storage; readonly activeRuns?: number } = {},

@@ -203,6 +203,7 @@ export class Run {
   assignmentMessage({ lease, attempt, version, weights, start, samples, deadlineAtMs }: AssignmentGiven): Assignment {
     const remainingMs = Math.max(0, Math.floor(deadlineAtMs - this.loop.now()));
     const { codec } = this.spec.training;
+    if (codec === "auto") throw new Error("a run whose codec is chosen with each assignment was never made");
     const { dataset } = this.loop.state;
     return { run: this.run, lease, attempt, version, weights, spec: this.specBlob, dataset, start, samples, codec, remainingMs };
   }

@@ -2,6 +2,7 @@
 // An input (message, tick, command) is no event. Knows nothing of who decides them (training) or stores them (storage).
 import * as z from "zod/mini";
 import { DisplayName, F32Hex, LeaseId, RunId, Sha256, Signature, VolunteerId } from "./ids.ts";
+import { MAX_CLIENTS, MAX_LEASE_SAMPLES } from "./limits.ts";
 import { CodecName, RunSpec } from "./run-spec.ts";
 
 const count = z.int().check(z.gte(0), z.lte(Number.MAX_SAFE_INTEGER));
@@ -12,6 +13,16 @@ const text = z.string().check(z.maxLength(500));
 /** A blob by name and length. */
 export const BlobRef = z.strictObject({ sha256: Sha256, sizeBytes: count });
 export type BlobRef = z.infer<typeof BlobRef>;
+
+/** Neighbouring positions of the sample stream: `start` and those behind it. */
+export const StreamRange = z.strictObject({ start: count, length: z.int().check(z.gte(1), z.lte(Number.MAX_SAFE_INTEGER)) });
+export type StreamRange = z.infer<typeof StreamRange>;
+
+/**
+ * Positions below a version's own that are not counted in its weights: they were given out, and are counted later or never were. In rising
+ * order, none touching the next. Only in `local-steps`, and absent where there are none.
+ */
+const pending = z.optional(z.array(StreamRange).check(z.maxLength(1_000_000)));
 
 /** What a volunteer says of its device; class of device only, never anything about the person. */
 export const DeviceInfo = z.strictObject({
@@ -33,7 +44,7 @@ export const ContributionHeader = z.strictObject({
   base: Sha256,
   codec: CodecName,
   samples: z.int().check(z.gte(1), z.lte(1_000_000)),
-  /** Mean loss over the lease's samples before the update, as f32 bits. */
+  /** Mean loss over the lease's samples, each before the step that it is part of, as f32 bits. */
   lossMean: F32Hex,
   /** Milliseconds spent computing, whole. */
   computeMs: count,
@@ -70,6 +81,7 @@ export const RunOrigin = z.strictObject({
   /** Position and steps at which the new run begins; 0 where a fork draws from another sample stream. */
   position: count,
   steps: count,
+  pending,
   /** Null where the parent had none, or a fork has another kind of outer optimiser. */
   optimizer: z.nullable(BlobRef),
 });
@@ -93,6 +105,8 @@ export const LedgerEvent = z.discriminatedUnion("type", [
     coordinator: VolunteerId,
     /** Revision of the code that made the run. */
     code: z.string().check(z.maxLength(64)),
+    /** Samples of each client, in order; only with the sampler `clients`. */
+    clients: z.optional(z.array(z.int().check(z.gte(1), z.lte(MAX_LEASE_SAMPLES))).check(z.minLength(1), z.maxLength(MAX_CLIENTS))),
     /** Null for a run that begins with seeded weights; absent in ledgers that were begun before there were others. */
     origin: z.optional(z.nullable(RunOrigin)),
   }),
@@ -122,6 +136,7 @@ export const LedgerEvent = z.discriminatedUnion("type", [
     /** As they were at version `to`. */
     position: count,
     steps: count,
+    pending,
     /** In canonical order. */
     abandoned: z.array(AbandonedContribution),
   }),
@@ -137,19 +152,36 @@ export const LedgerEvent = z.discriminatedUnion("type", [
     type: z.literal("round-opened"),
     /** The round that turns `base` into base + 1. */
     base: version,
-    /** First position of this version's batch in the run's sample stream, and its length. */
+    /** First position of this version's batch in the run's sample stream, and its length: 0 in `local-steps`, where what comes is what counts. */
     start: count,
     samples: count,
+    /** Of the outer optimiser. */
     learningRate: F32Hex,
+  }),
+  /**
+   * Only in `local-steps`: these leases' contributions, and no others, make version base + 1. What is admitted from here on is of the round
+   * after it.
+   */
+  z.strictObject({
+    type: z.literal("round-closing"),
+    base: version,
+    /** In canonical order. */
+    leases: z.array(LeaseId).check(z.minLength(1)),
   }),
   z.strictObject({
     type: z.literal("lease-assigned"),
     lease: LeaseId,
     attempt,
     volunteer: VolunteerId,
+    /** Position of the first sample; of the visit, with the sampler `clients`. */
     start: count,
+    /** Samples that the answer is made of. */
     samples: count,
     deadlineAtMs: count,
+    /** The version that the update is computed on; in `local-steps` only, where a lease outlives the version on which it was cut. */
+    base: z.optional(version),
+    /** Absent where it is the one that the specification fixes. */
+    codec: z.optional(CodecName),
   }),
   z.strictObject({ type: z.literal("assignment-ended"), lease: LeaseId, attempt, volunteer: VolunteerId, reason: AssignmentEnd }),
   z.strictObject({
@@ -177,7 +209,10 @@ export const LedgerEvent = z.discriminatedUnion("type", [
     /** Mean of the contributions' losses, weighted by samples. */
     lossMean: F32Hex,
     samples: count,
-    /** In canonical order, by the lease's first position; a weight may be 0, with a reason. */
+    /**
+     * In canonical order, by the lease's first position; a weight may be 0, with a reason. Weights add up to 1: by samples in `gradient`, by
+     * samples / sqrt(1 + staleness) in `local-steps`.
+     */
     contributions: z.array(
       z.strictObject({ lease: LeaseId, volunteer: VolunteerId, sha256: Sha256, samples: count, weight: F32Hex, reason: z.nullable(text) }),
     ),

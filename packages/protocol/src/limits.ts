@@ -40,6 +40,8 @@ export const MAX_SPEC_BYTES = 64 * 1024;
 export const MAX_JSON_BODY_BYTES = 128 * 1024;
 /** Samples of one lease: above it, the deadline would be hours on any device. */
 export const MAX_LEASE_SAMPLES = 1_000_000;
+/** Clients to whom a data set is dealt out: the record that makes a run names each one's samples, and stays under 64 KiB. */
+export const MAX_CLIENTS = 10_000;
 /** Messages a second one volunteer may send on average; a 1 MB/s upload needs 4 chunks a second plus heartbeats. */
 export const MAX_MESSAGES_PER_SECOND = 50;
 /** Ping interval and how long silence may last before a session is gone: 13 s in all, under the promised 15 s. */

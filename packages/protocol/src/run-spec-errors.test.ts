@@ -87,6 +87,98 @@ describe("a run specification", () => {
     expect(specProblems({ ...windows, model: partly })).toMatchObject([{ field: "model.embedding", good: "8" }]);
   });
 
+  describe("of local steps", () => {
+    const sgd = { kind: "sgd", learningRate: 1, momentum: 0, weightDecay: 0 };
+    const fedavg = {
+      ...good,
+      training: {
+        mode: "local-steps",
+        versions: 100,
+        batch: 10,
+        microBatch: 10,
+        work: { kind: "steps", steps: 60 },
+        inner: { optimizer: { ...sgd, learningRate: 0.1 }, schedule: { kind: "constant", warmupVersions: 0 }, keepState: false },
+        rounds: { kind: "all", leases: 10 },
+        rule: { kind: "mean" },
+        optimizer: sgd,
+        codec: "auto",
+      },
+      round: { leaseMs: 3000, deadlineMs: 30_000, maxStaleness: 1 },
+    } as const;
+    const changed = (training: object, rest: object = {}) => ({ ...fedavg, ...rest, training: { ...fedavg.training, ...training } });
+    const clients = { kind: "clients", clients: 100, perRound: 10, epochs: 5, partition: { kind: "label-shards", shardsPerClient: 2 } };
+    const { work: _, ...visiting } = fedavg.training;
+
+    it("is accepted in each kind of rounds, work and clients", () => {
+      for (const spec of [
+        fedavg,
+        changed({ work: { kind: "timed", most: 1000 }, rounds: { kind: "quorum", leases: 8, share: 0.5 } }),
+        changed({ rounds: { kind: "async", buffer: "auto" } }),
+        changed({ rounds: { kind: "async", buffer: 3 } }),
+        { ...fedavg, training: visiting, sampler: clients },
+        { ...fedavg, training: { ...visiting, rounds: { kind: "async", buffer: "auto" } }, sampler: clients },
+      ])
+        expect(parseRunSpec(spec)).toMatchObject({ ok: true });
+    });
+
+    const nesterov = { kind: "nesterov", learningRate: 0.7, momentum: 0.9, weightDecay: 0 };
+    const adamw = { kind: "adamw", learningRate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 };
+    const asynchronous = { kind: "async", buffer: "auto" };
+    const wrong: readonly (readonly [string, unknown, string, RegExp])[] = [
+      ["outer Nesterov, asynchronous", changed({ rounds: asynchronous, optimizer: nesterov }), "training.optimizer.momentum", /diverges/],
+      [
+        "outer momentum, asynchronous",
+        changed({ rounds: asynchronous, optimizer: { ...sgd, momentum: 0.5 } }),
+        "training.optimizer.momentum",
+        /diverges/,
+      ],
+      ["outer AdamW, asynchronous", changed({ rounds: asynchronous, optimizer: adamw }), "training.optimizer.beta1", /diverges/],
+      [
+        "no staleness, asynchronous",
+        changed({ rounds: asynchronous }, { round: { ...fedavg.round, maxStaleness: 0 } }),
+        "round.maxStaleness",
+        /at least 1/,
+      ],
+      ["clients, one gradient each", { ...good, sampler: clients }, "sampler.kind", /only where training.mode is "local-steps"/],
+      ["clients and a number of steps", changed({}, { sampler: clients }), "training.work", /no place/],
+      ["neither clients nor a number of steps", { ...fedavg, training: visiting }, "training.work", /how many local steps/],
+      [
+        "other visits a round than leases",
+        { ...fedavg, training: { ...visiting, rounds: { kind: "all", leases: 9 } }, sampler: clients },
+        "sampler.perRound",
+        /must be training.rounds.leases \(9\)/,
+      ],
+      [
+        "more visits a round than clients",
+        { ...fedavg, training: visiting, sampler: { ...clients, clients: 9 } },
+        "sampler.perRound",
+        /at most sampler.clients/,
+      ],
+      [
+        "roles of images",
+        { ...fedavg, training: visiting, sampler: { ...clients, partition: { kind: "role" } } },
+        "sampler.partition.kind",
+        /names its speakers/,
+      ],
+      ["a lease beyond the largest", changed({ work: { kind: "steps", steps: 100_001 } }), "training.work.steps", /at most 100000/],
+      ["a share above the whole", changed({ rounds: { kind: "quorum", leases: 8, share: 1.5 } }), "training.rounds.share", /at most 1/],
+      [
+        "inner Nesterov",
+        changed({ inner: { ...fedavg.training.inner, optimizer: nesterov } }),
+        "training.inner.optimizer.kind",
+        /known kinds|must be/,
+      ],
+      ["a field of the other mode", changed({ samplesPerVersion: 10 }), "training.samplesPerVersion", /not a field/],
+    ];
+    it.each(wrong)("with %s is refused by field and rule", (_what, spec, field, rule) => {
+      const problems = specProblems(spec);
+      const problem = problems.find((found) => found.field === field);
+      expect(problem, JSON.stringify(problems)).toBeDefined();
+      expect(problem?.rule).toMatch(rule);
+      expect(problem?.good).not.toMatch(/^see docs/);
+    });
+  });
+
   it("of no object at all is refused, not thrown at", () => {
     for (const value of [null, undefined, 3, "x", [], () => 0]) expect(parseRunSpec(value).ok).toBe(false);
   });

@@ -2,7 +2,7 @@
 // `parseRunSpec` in run-spec-errors.ts turns a violation into a sentence with the field, the rule and a good value.
 import * as z from "zod/mini";
 import { DatasetId, DisplayName } from "./ids.ts";
-import { MAX_LEASE_SAMPLES } from "./limits.ts";
+import { MAX_CLIENTS, MAX_LEASE_SAMPLES } from "./limits.ts";
 
 const int = (low: number, high: number) => z.int().check(z.gte(low), z.lte(high));
 const real = (low: number, high: number) => z.number().check(z.gte(low), z.lte(high));
@@ -66,19 +66,26 @@ export type ModelSpec = z.infer<typeof ModelSpec>;
 export type TextModelSpec = GptSpec | LstmSpec;
 export const readsText = (model: ModelSpec): model is TextModelSpec => model.kind === "gpt" || model.kind === "lstm";
 
+const withMomentum = { learningRate: real(1e-9, 100), momentum: real(0, 0.9999), weightDecay: real(0, 1) };
+const SgdSpec = z.strictObject({ kind: z.literal("sgd"), ...withMomentum });
+const AdamwSpec = z.strictObject({
+  kind: z.literal("adamw"),
+  learningRate: real(1e-9, 10),
+  beta1: real(0, 0.9999),
+  beta2: real(0, 0.999999),
+  epsilon: real(1e-12, 0.1),
+  weightDecay: real(0, 1),
+});
 export const OptimizerSpec = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("sgd"), learningRate: real(1e-9, 100), momentum: real(0, 0.9999), weightDecay: real(0, 1) }),
-  z.strictObject({ kind: z.literal("nesterov"), learningRate: real(1e-9, 100), momentum: real(0, 0.9999), weightDecay: real(0, 1) }),
-  z.strictObject({
-    kind: z.literal("adamw"),
-    learningRate: real(1e-9, 10),
-    beta1: real(0, 0.9999),
-    beta2: real(0, 0.999999),
-    epsilon: real(1e-12, 0.1),
-    weightDecay: real(0, 1),
-  }),
+  SgdSpec,
+  z.strictObject({ kind: z.literal("nesterov"), ...withMomentum }),
+  AdamwSpec,
 ]);
 export type OptimizerSpec = z.infer<typeof OptimizerSpec>;
+
+/** What a volunteer steps with by itself: state that stays on its device. */
+export const InnerOptimizerSpec = z.discriminatedUnion("kind", [SgdSpec, AdamwSpec]);
+export type InnerOptimizerSpec = z.infer<typeof InnerOptimizerSpec>;
 
 /** Factor on the learning rate as a function of the step alone: how many rounds lie behind the weights. */
 export const ScheduleSpec = z.discriminatedUnion("kind", [
@@ -102,11 +109,32 @@ export const RuleSpec = z.discriminatedUnion("kind", [
 ]);
 export type RuleSpec = z.infer<typeof RuleSpec>;
 
+/** How a data set is dealt out to clients: a function of the data, the run's seed and the number of clients. */
+export const PartitionSpec = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("iid") }),
+  /** Sorted by label and cut into equal shards, of which each client has a few (McMahan et al. 2017). */
+  z.strictObject({ kind: z.literal("label-shards"), shardsPerClient: int(1, 1_000) }),
+  /** Each client's part of each label is drawn: the smaller alpha, the fewer labels a client has. */
+  z.strictObject({ kind: z.literal("dirichlet"), alpha: real(1e-3, 1e6) }),
+  /** A client for each role of a text that names its speakers. */
+  z.strictObject({ kind: z.literal("role") }),
+]);
+export type PartitionSpec = z.infer<typeof PartitionSpec>;
+
 export const SamplerSpec = z.discriminatedUnion("kind", [
   /** A seeded permutation; each training sample exactly once an epoch. */
   z.strictObject({ kind: z.literal("epoch") }),
   /** Windows at random positions of a text; the window's length is the model's context. */
   z.strictObject({ kind: z.literal("random-window") }),
+  /** A position of the stream is a visit to one client, of all its samples `epochs` times. Only with mode `local-steps`. */
+  z.strictObject({
+    kind: z.literal("clients"),
+    clients: int(1, MAX_CLIENTS),
+    /** Of so many visits in a row none is to the same client: those of one round, where a round has so many leases. */
+    perRound: int(1, MAX_CLIENTS),
+    epochs: int(1, 10_000),
+    partition: PartitionSpec,
+  }),
 ]);
 export type SamplerSpec = z.infer<typeof SamplerSpec>;
 
@@ -122,8 +150,83 @@ export const RetentionSpec = z.strictObject({
 });
 export type RetentionSpec = z.infer<typeof RetentionSpec>;
 
-export const CodecName = z.enum(["f32", "f16", "int8", "int4", "ternary"]);
+export const CodecName = z.enum(["f32", "f16", "int8", "int4", "ternary", "sign", "topk"]);
 export type CodecName = z.infer<typeof CodecName>;
+/** `auto`: the coordinator names one with each assignment, by how many contributions are averaged. */
+export const CodecChoice = z.enum([...CodecName.options, "auto"]);
+export type CodecChoice = z.infer<typeof CodecChoice>;
+
+/** Rounds until the run is finished: so many rounds then lie behind its weights, at this version unless it was rolled back in between. */
+const versions = int(1, 10_000_000);
+/** Samples that a device computes at once; the last of a step or lease may be fewer. */
+const microBatch = int(1, 65_536);
+const clipNorm = z.optional(real(1e-6, 1e6));
+
+/** Every contribution is one gradient on the current version; the batch of a version is fixed, whoever computes it. */
+export const GradientTraining = z.strictObject({
+  mode: z.literal("gradient"),
+  versions,
+  samplesPerVersion: int(1, MAX_LEASE_SAMPLES),
+  /** A lease is a whole number of micro-batches where the batch allows it. */
+  microBatch,
+  rule: RuleSpec,
+  optimizer: OptimizerSpec,
+  schedule: ScheduleSpec,
+  /** Norm to which the aggregate is clipped; absent: not clipped. */
+  clipNorm,
+  codec: CodecChoice,
+});
+export type GradientTraining = z.infer<typeof GradientTraining>;
+
+/** How many local steps a lease has. */
+export const WorkSpec = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("steps"), steps: int(1, MAX_LEASE_SAMPLES) }),
+  /** As many as the device does in round.leaseMs, at least 1 and at most `most` (DyLU, arXiv 2401.09135). */
+  z.strictObject({ kind: z.literal("timed"), most: int(1, MAX_LEASE_SAMPLES) }),
+]);
+export type WorkSpec = z.infer<typeof WorkSpec>;
+
+const MAX_LEASES = 10_000;
+/** When a round of local steps closes. */
+export const RoundsSpec = z.discriminatedUnion("kind", [
+  /** When all of its leases are in. */
+  z.strictObject({ kind: z.literal("all"), leases: int(1, MAX_LEASES) }),
+  /** A grace after `share` of its leases (absent: DEFAULT_QUORUM_SHARE) are in; at its deadline with fewer. */
+  z.strictObject({ kind: z.literal("quorum"), leases: int(1, MAX_LEASES), share: z.optional(real(0.01, 1)) }),
+  /** When so many contributions are in, whoever they are from; never fewer than a quarter of the volunteers that are here, which `auto` means. */
+  z.strictObject({ kind: z.literal("async"), buffer: z.union([z.literal("auto"), int(1, MAX_LEASES)]) }),
+]);
+export type RoundsSpec = z.infer<typeof RoundsSpec>;
+export const DEFAULT_QUORUM_SHARE = 0.7;
+
+/** A contribution is what several steps on a device changed: base weights minus weights after them. */
+export const LocalStepsTraining = z.strictObject({
+  mode: z.literal("local-steps"),
+  versions,
+  /** Samples of one local step. */
+  batch: microBatch,
+  microBatch,
+  /** Absent with the sampler `clients`, where a lease is a visit to one client. */
+  work: z.optional(WorkSpec),
+  inner: z.strictObject({
+    optimizer: InnerOptimizerSpec,
+    /** Norm to which the gradient of a local step is clipped; absent: not clipped. */
+    clipNorm,
+    /** Factor on the inner learning rate by the version that a lease begins on, never by a volunteer's own count of steps. */
+    schedule: ScheduleSpec,
+    /** Whether a volunteer keeps the inner optimiser's state from one lease to its next; otherwise each lease begins without one. */
+    keepState: z.boolean(),
+  }),
+  rounds: RoundsSpec,
+  rule: RuleSpec,
+  /** Takes the aggregate of the contributions for a gradient: sgd at rate 1 replaces the weights by the volunteers' mean. */
+  optimizer: OptimizerSpec,
+  codec: CodecChoice,
+});
+export type LocalStepsTraining = z.infer<typeof LocalStepsTraining>;
+
+export const TrainingSpec = z.discriminatedUnion("mode", [GradientTraining, LocalStepsTraining]);
+export type TrainingSpec = z.infer<typeof TrainingSpec>;
 
 export const RunSpec = z.strictObject({
   format: z.literal("weft-run/1"),
@@ -135,21 +238,7 @@ export const RunSpec = z.strictObject({
   dataset: DatasetId,
   sampler: SamplerSpec,
   model: ModelSpec,
-  training: z.strictObject({
-    mode: z.literal("gradient"),
-    /** The run is finished when so many rounds lie behind its weights: at this version, unless it was rolled back in between. */
-    versions: int(1, 10_000_000),
-    /** The batch of one version, whoever computes it. */
-    samplesPerVersion: int(1, MAX_LEASE_SAMPLES),
-    /** Samples that a device computes at once; a lease is a whole number of such micro-batches where the batch allows it. */
-    microBatch: int(1, 65_536),
-    rule: RuleSpec,
-    optimizer: OptimizerSpec,
-    schedule: ScheduleSpec,
-    /** Norm to which the aggregate is clipped; absent: not clipped. */
-    clipNorm: z.optional(real(1e-6, 1e6)),
-    codec: CodecName,
-  }),
+  training: TrainingSpec,
   round: z.strictObject({
     /** How long a lease should take on the device that gets it. */
     leaseMs: int(100, 600_000),
@@ -168,6 +257,8 @@ export const RunSpec = z.strictObject({
   retention: z.optional(RetentionSpec),
 });
 export type RunSpec = z.infer<typeof RunSpec>;
+/** A specification of one mode. */
+export type RunSpecOf<M extends TrainingSpec["mode"]> = RunSpec & { training: Extract<TrainingSpec, { mode: M }> };
 
 export const DEFAULT_RETENTION: RetentionSpec = { contributions: { versions: 100 } };
 

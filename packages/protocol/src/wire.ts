@@ -3,7 +3,7 @@
 import * as z from "zod/mini";
 import type { Result } from "./errors.ts";
 import { BlobRef, ContributionHeader, DeviceInfo } from "./events.ts";
-import { DisplayName, LeaseId, RunId, Sha256, Signature, VolunteerId } from "./ids.ts";
+import { DisplayName, F32Hex, LeaseId, RunId, Sha256, Signature, VolunteerId } from "./ids.ts";
 import { CodecName } from "./run-spec.ts";
 
 const count = z.int().check(z.gte(0), z.lte(Number.MAX_SAFE_INTEGER));
@@ -58,10 +58,13 @@ export const Assignment = z.strictObject({
   /** Canonical JSON of the RunSpec, and of the DatasetManifest. */
   spec: BlobRef,
   dataset: BlobRef,
-  /** Range of positions in the run's sample stream. */
+  /** First position in the run's sample stream; with the sampler `clients`, that of the visit. */
   start: count,
+  /** Samples that the answer is made of. */
   samples: z.int().check(z.gte(1), z.lte(1_000_000)),
   codec: CodecName,
+  /** Of the local steps, for the whole lease; absent in mode `gradient`. */
+  learningRate: z.optional(F32Hex),
   remainingMs: count,
 });
 export type Assignment = z.infer<typeof Assignment>;

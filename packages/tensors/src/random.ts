@@ -47,7 +47,18 @@ export function threefry2x32(key0: number, key1: number, counter0: number, count
 }
 
 /** What a stream is for. Streams of different uses never meet, whatever their seed and number. The numbers are part of the bits: never reuse one. */
-export const RANDOM_USES = { general: 0, codec: 1, permutation: 2, window: 3, initialisation: 4, split: 5, synthetic: 6 } as const;
+export const RANDOM_USES = {
+  general: 0,
+  codec: 1,
+  permutation: 2,
+  window: 3,
+  initialisation: 4,
+  split: 5,
+  synthetic: 6,
+  visit: 7,
+  order: 8,
+  partition: 9,
+} as const;
 export type RandomUse = keyof typeof RANDOM_USES;
 
 /** 2^-24: a multiple of it below 1 is an f32 exactly. */

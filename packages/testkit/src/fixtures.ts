@@ -1,7 +1,7 @@
 // Small data sets and specifications for tests in process: as real ones in form, but computed in microseconds.
 import type { DatasetLookup } from "@weft/coordinator";
 import { canonicalBytes } from "@weft/ledger";
-import type { DatasetManifest, RunSpec } from "@weft/protocol";
+import type { DatasetManifest, RunSpecOf } from "@weft/protocol";
 import type { Storage } from "@weft/storage";
 
 const hash = (digit: string): string => digit.repeat(64);
@@ -34,7 +34,7 @@ export const TINY_TEXT: DatasetManifest = {
 };
 
 /** Three versions of 8 samples over a model of 23 parameters. */
-export const TINY_SPEC: RunSpec = {
+export const TINY_SPEC: RunSpecOf<"gradient"> = {
   format: "weft-run/1",
   name: "tiny",
   description: "Made for tests",
@@ -59,7 +59,7 @@ export const TINY_SPEC: RunSpec = {
 };
 
 /** The same with an update of 458,760 bytes: two chunks. */
-export const TWO_CHUNK_SPEC: RunSpec = {
+export const TWO_CHUNK_SPEC: RunSpecOf<"gradient"> = {
   ...TINY_SPEC,
   name: "two chunks",
   model: { kind: "mlp", inputs: 4, hidden: [16_384], classes: 2 },

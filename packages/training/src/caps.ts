@@ -56,7 +56,9 @@ export function whyNoWorkFor(state: ReadonlyRun, volunteer: VolunteerId, nowMs: 
 
 /** What keys without a settled lease may hold together while others have proved themselves: half of a version, or one micro-batch where that is more. */
 export const newcomersShare = (state: ReadonlyRun): number => {
-  const { samplesPerVersion, microBatch } = state.spec.training;
+  const { training } = state.spec;
+  if (training.mode !== "gradient") return Number.POSITIVE_INFINITY;
+  const { samplesPerVersion, microBatch } = training;
   return Math.max(Math.floor(samplesPerVersion / 2), Math.min(microBatch, samplesPerVersion));
 };
 

@@ -77,7 +77,8 @@ export function openRound(base: RoundBase): OpenRound {
       const { aggregate } = folded;
       if (aggregate === null) return refuse("bad-command", "a round without any weight cannot close");
       if (!allFinite(aggregate)) return refuse("not-finite", "the aggregate of the round is not finite");
-      const before = training.clipNorm === undefined ? norm(aggregate) : clipNorm(aggregate, training.clipNorm);
+      const longest = training.mode === "local-steps" ? undefined : training.clipNorm;
+      const before = longest === undefined ? norm(aggregate) : clipNorm(aggregate, longest);
       const weights = base.weights.slice();
       optimizer.value.step(weights, aggregate, base.learningRate);
       if (!allFinite(weights)) return refuse("not-finite", "the weights of the next version are not finite: the run has diverged");

@@ -14,13 +14,12 @@ export function sequelOf(
   spec: RunSpec,
   { version, position, steps }: Pick<VersionPoint, "version" | "position" | "steps">,
 ): EventOf<"round-opened" | "run-finished"> {
-  const { samplesPerVersion, versions } = spec.training;
-  if (steps >= versions) return { type: "run-finished", version };
+  if (steps >= spec.training.versions) return { type: "run-finished", version };
   return {
     type: "round-opened",
     base: version,
     start: position,
-    samples: samplesPerVersion,
+    samples: spec.training.mode === "gradient" ? spec.training.samplesPerVersion : 0,
     learningRate: f32ToHex(learningRate(spec, steps)),
   };
 }

@@ -124,6 +124,8 @@ function apply(state: RunState, event: LedgerEvent, atMs: number): void {
     case "version-published":
       publish(state, event);
       return;
+    case "round-closing":
+      throw new ImpossibleEvent(event, "rounds of this mode have a fixed batch");
     case "version-evaluated":
       state.owed.evaluations.delete(event.version);
       return;

@@ -1,7 +1,7 @@
 import type { DatasetManifest, RunSpec } from "@weft/protocol";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { drawSample, populationOf } from "./sampler.ts";
+import { drawSample, populationOf, visitedSample } from "./sampler.ts";
 
 const EPOCH = { kind: "epoch" } as const;
 const WINDOW = { kind: "random-window" } as const;
@@ -156,5 +156,29 @@ describe("populationOf", () => {
     expect(populationOf(spec({ kind: "gpt", context: 140 }), manifest)).toBe(1);
     expect(populationOf(spec({ kind: "gpt", context: 141 }), manifest)).toBe(0);
     expect(populationOf(spec({ kind: "gpt", context: 500 }), manifest)).toBe(0);
+  });
+});
+
+describe("visits to clients", () => {
+  const sampler = { kind: "clients", clients: 50, perRound: 10, epochs: 2, partition: { kind: "iid" } } as const;
+  it("are to different clients within each round, and to every client about as often", () => {
+    const counts = new Array<number>(50).fill(0);
+    for (let round = 0; round < 500; round += 1) {
+      const visited = Array.from({ length: 10 }, (_, place) => drawSample(sampler, 3, 10 * round + place, 1));
+      expect(new Set(visited).size).toBe(10);
+      for (const client of visited) counts[client] = (counts[client] as number) + 1;
+    }
+    // 100 visits each are expected, with a deviation of about 9.
+    expect(Math.min(...counts)).toBeGreaterThan(55);
+    expect(Math.max(...counts)).toBeLessThan(145);
+  });
+
+  it("take each of a client's samples once an epoch, in another order each epoch and each visit", () => {
+    const epoch = (position: number, number: number) =>
+      Array.from({ length: 40 }, (_, place) => visitedSample(3, position, number, 40, place));
+    const orders = [epoch(0, 0), epoch(0, 1), epoch(1, 0), epoch(12_345, 9_999)];
+    for (const order of orders) expect(order.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, index) => index));
+    expect(new Set(orders.map(String)).size).toBe(orders.length);
+    expect(() => visitedSample(3, 0, 0, 40, 40)).toThrow(RangeError);
   });
 });

@@ -1,5 +1,14 @@
 // A run under test: the state machine with a clock that only moves when told, and every decision written down. No storage, no sockets.
-import { type ContributionHeader, type EventOf, f32ToHex, type LedgerEvent, type RunSpec } from "@weft/protocol";
+import {
+  type CodecName,
+  type ContributionHeader,
+  type EventOf,
+  f32ToHex,
+  type GradientTraining,
+  type LedgerEvent,
+  type RunSpec,
+  type RunSpecOf,
+} from "@weft/protocol";
 import {
   type AssignmentGiven,
   type Decision,
@@ -19,7 +28,7 @@ export const SIGNATURE = "0".repeat(128);
 const START_MS = 1_000_000;
 
 /** 24 samples a version in micro-batches of 4, leases of 2 s, a deadline of 10 s, 4 versions. */
-export function specOf(training: Partial<RunSpec["training"]> = {}, rest: Partial<RunSpec> = {}): RunSpec {
+export function specOf(training: Partial<GradientTraining> = {}, rest: Partial<Omit<RunSpec, "training">> = {}): RunSpecOf<"gradient"> {
   return {
     format: "weft-run/1",
     name: "Test",
@@ -86,7 +95,7 @@ export const headerOf = (desk: Pick<Desk, "state">, given: AssignmentGiven): Con
   attempt: given.attempt,
   volunteer: given.volunteer,
   base: given.weights.sha256,
-  codec: desk.state.spec.training.codec,
+  codec: desk.state.spec.training.codec as CodecName,
   samples: given.samples,
   lossMean: f32ToHex(1.5),
   computeMs: 100,

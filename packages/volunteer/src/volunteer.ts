@@ -154,7 +154,8 @@ export class Volunteer {
       case "fetch":
         void this.#onJob(effect.key, async () => {
           const { spec } = await this.#bench.prepare(effect.key, effect.assignment);
-          const { microBatch, samplesPerVersion } = spec.training;
+          const { microBatch } = spec.training;
+          const samplesPerVersion = spec.training.mode === "gradient" ? spec.training.samplesPerVersion : effect.assignment.samples;
           return { kind: "fetched", key: effect.key, microBatch, samplesPerVersion };
         });
         return;

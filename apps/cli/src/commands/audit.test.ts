@@ -2,7 +2,7 @@
 // to another, with the words that a person reads.
 import { appendFile, cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { RunDetail, RunSpec } from "@weft/protocol";
+import type { RunDetail, RunSpecOf } from "@weft/protocol";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { digitsRun } from "../../../coordinator/src/demonstration.ts";
 import { startTestCoordinator, type TestCoordinator, temporaryFolder } from "../../../coordinator/src/test/harness.ts";
@@ -13,7 +13,7 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const VERSIONS = 6;
 /** Six versions of 96 samples, a checkpoint in the middle. A lease is a whole version, whoever asks, so that runs can be compared bit by bit. */
-const spec = (): RunSpec => {
+const spec = (): RunSpecOf<"gradient"> => {
   const digits = digitsRun();
   return {
     ...digits,

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readCheckpoint } from "@weft/checkpoints";
-import type { RunDetail, RunSpec } from "@weft/protocol";
+import type { RunDetail, RunSpec, RunSpecOf } from "@weft/protocol";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { digitsRun } from "../../../coordinator/src/demonstration.ts";
 import { startTestCoordinator, type TestCoordinator } from "../../../coordinator/src/test/harness.ts";
@@ -13,7 +13,7 @@ import { output, refusal, temporaryFolder } from "../test/weft.ts";
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** Two versions of 64 samples, a checkpoint each. */
-const tiny = (name: string): RunSpec => {
+const tiny = (name: string): RunSpecOf<"gradient"> => {
   const spec = digitsRun();
   return {
     ...spec,

@@ -107,11 +107,17 @@ function OwnVersions({ detail, mine }: { detail: RunDetail; mine: number }) {
   );
 }
 
+/** Samples of all versions, undone ones too, and of the open round. */
+function countedIn({ spec: { training }, version, versionPoints, round }: RunDetail): number {
+  const counted = training.mode === "gradient" ? version * training.samplesPerVersion : (versionPoints.at(-1)?.samplesSeen ?? 0);
+  return counted + round.samplesIn;
+}
+
 export function YourCredit({ snapshot, detail }: { snapshot: VolunteerSnapshot; detail: RunDetail | null }) {
   const mine = indexOfVolunteer(detail, snapshot.volunteer);
   const view = detail?.volunteers[mine];
   // Every closed version holds its whole batch, and the open round says what it holds so far; the list of volunteers may be cut short.
-  const all = detail === null ? 0 : detail.version * detail.spec.training.samplesPerVersion + detail.round.samplesIn;
+  const all = detail === null ? 0 : countedIn(detail);
   return (
     <div>
       <h2>Your credit</h2>

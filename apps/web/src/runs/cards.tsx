@@ -1,5 +1,5 @@
 // The specification and the data of a run, as pairs. Everything here is read from the run itself.
-import { type DatasetManifest, type RunDetail, readsText } from "@weft/protocol";
+import { type DatasetManifest, type RunDetail, readsText, type TrainingSpec } from "@weft/protocol";
 import { count, plural } from "../words/figures.ts";
 import { retentionWords } from "../words/lineage-words.ts";
 import { inputWords, licence, modelWords, optimizerWords, scheduleWords } from "../words/run-words.ts";
@@ -18,6 +18,12 @@ const Pairs = ({ pairs }: { pairs: readonly Pair[] }) => (
   </dl>
 );
 
+function modeWords(training: TrainingSpec): string {
+  if (training.mode === "gradient") return `${training.mode}, ${plural(training.samplesPerVersion, "sample")} a version`;
+  const { rounds } = training;
+  return rounds.kind === "async" ? `${training.mode}, asynchronous` : `${training.mode}, ${plural(rounds.leases, "lease")} a version`;
+}
+
 export function Specification({ detail }: { detail: RunDetail }) {
   const { spec, run } = detail;
   const { training, round } = spec;
@@ -34,9 +40,9 @@ export function Specification({ detail }: { detail: RunDetail }) {
           ["Model", modelWords(spec.model)],
           ["Parameters", count(detail.parameters)],
           [readsText(spec.model) ? "Context" : "Input", inputWords(spec.model)],
-          ["Mode", `${training.mode}, ${plural(training.samplesPerVersion, "sample")} a version`],
+          ["Mode", modeWords(training)],
           ["Optimiser", optimizerWords(training.optimizer)],
-          ["Schedule", scheduleWords(training.schedule)],
+          ["Schedule", scheduleWords(training.mode === "gradient" ? training.schedule : training.inner.schedule)],
           ["Rule", "mean, weighted by samples"],
           ["Codec", training.codec],
           ["Round", `leases of ${round.leaseMs / 1000} s, deadline ${round.deadlineMs / 1000} s`],

@@ -191,6 +191,7 @@ export function createRunProjection(): RunProjection {
       case "volunteer-blocked":
       case "volunteer-unblocked":
       case "round-opened":
+      case "round-closing":
       case "lease-assigned":
       case "assignment-ended":
         return;
@@ -244,7 +245,7 @@ export function createRunProjection(): RunProjection {
     contributors: volunteers.contributors,
     detail(live) {
       const { spec, dataset, specBlob, origin = null } = theRun();
-      const batch = spec.training.samplesPerVersion;
+      const batch = spec.training.mode === "gradient" ? spec.training.samplesPerVersion : 0;
       const next = steps >= spec.training.versions ? version : version + 1;
       return {
         ...summary(live),

@@ -38,6 +38,7 @@ export function sentenceOf(event: LedgerEvent, nameOf: NameOf): string | null {
     case "volunteer-unblocked":
       return `${who(event.volunteer)} unblocked by ${event.by}`;
     case "round-opened":
+    case "round-closing":
     case "lease-assigned":
     case "contribution-admitted":
       return null;

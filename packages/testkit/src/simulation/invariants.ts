@@ -162,7 +162,8 @@ export class Book {
           event.start === this.#position,
           () => `the round starts at ${event.start}, the lineage is at ${this.#position}`,
         );
-        hold("samples-once", event.samples === this.spec.training.samplesPerVersion, () => `the round has ${event.samples} samples`);
+        if (this.spec.training.mode === "gradient")
+          hold("samples-once", event.samples === this.spec.training.samplesPerVersion, () => `the round has ${event.samples} samples`);
         this.#round = event;
         this.#cut = 0;
         this.#leases = new Map();
@@ -179,6 +180,7 @@ export class Book {
       case "version-published":
         this.#publish(event);
         return;
+      case "round-closing":
       case "run-adopted":
       case "run-paused":
       case "run-resumed":

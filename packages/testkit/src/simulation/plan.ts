@@ -1,5 +1,5 @@
 // What a seed stands for: how many take part, on what specification, for how long things go wrong, and which things. Pure.
-import type { RunSpec } from "@weft/protocol";
+import type { RunSpecOf } from "@weft/protocol";
 import { TINY_SPEC, TWO_CHUNK_SPEC } from "../fixtures.ts";
 import { diceOf } from "./dice.ts";
 import { FAULT_NAMES, type FaultName } from "./faults.ts";
@@ -24,7 +24,7 @@ export interface SimulationPlan {
   /** Tabs and scripted volunteers together; the first tab is honest and stays. */
   readonly volunteers: number;
   readonly scripted: number;
-  readonly specs: readonly RunSpec[];
+  readonly specs: readonly RunSpecOf<"gradient">[];
   readonly faults: ReadonlySet<FaultName>;
   /** How often things go wrong: 1 is the usual. */
   readonly intensity: number;
@@ -70,7 +70,7 @@ export function planOf({ seed, size, volunteers, versions, without = [] }: Simul
   };
 }
 
-function specOf(seed: number, size: SimulationSize, index: number, versions: number, isFixed: boolean): RunSpec {
+function specOf(seed: number, size: SimulationSize, index: number, versions: number, isFixed: boolean): RunSpecOf<"gradient"> {
   const dice = diceOf(seed, size, "specification", index);
   const large = size === "large";
   // Fixed leases are one micro-batch of every run: who works on two of them has one speed.
@@ -107,6 +107,6 @@ function specOf(seed: number, size: SimulationSize, index: number, versions: num
 /** Samples a second of one tab: in fixed runs too few for two micro-batches a lease. */
 export function speedOf(plan: SimulationPlan, tab: number): number {
   const dice = diceOf(plan.seed, plan.size, "speed", tab);
-  const { microBatch } = (plan.specs[0] as RunSpec).training;
+  const { microBatch } = (plan.specs[0] as RunSpecOf<"gradient">).training;
   return plan.isFixed ? dice.scale(1.5, 9.5) * microBatch : dice.scale(2, 100);
 }

@@ -248,6 +248,7 @@ async function checkUndisturbed(
   if (first === null) throw new Error("the first weights are gone");
   let weights = f32FromBytes(first);
   let optimizer: Uint8Array | null = null;
+  if (spec.training.mode !== "gradient") return;
   const { samplesPerVersion, microBatch } = spec.training;
   for (let step = 0; step < state.steps; step += 1) {
     const start = step * samplesPerVersion;
