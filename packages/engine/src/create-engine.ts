@@ -14,7 +14,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     before = new TfEngine(await openInPlace(options, losses), before);
     return before;
   };
-  return new SteadyEngine(first, { reopen, sleep });
+  const standIn = async (): Promise<Engine> => new TfEngine(await openWasm());
+  return new SteadyEngine(first, { reopen, standIn, sleep });
 }
 
 /** A GPU that was lost as often as this is left alone: whatever ails it, the processor computes on. */

@@ -13,7 +13,7 @@ export interface SelfTestResult {
 
 /** Calls are made one after another. Flat vectors are in the canonical order and layout of `layoutFor`. */
 export interface Engine {
-  /** Another one than before where a GPU was lost and something took its place. */
+  /** What computed the last answer: another one than before where a GPU was lost and something took its place, for a while or for good. */
   readonly device: DeviceInfo;
   /** Resolves with a sentence when the GPU is lost and nothing can take its place: the engine is then of no use. Never, for wasm and cpu. */
   readonly lost: Promise<string>;
@@ -30,6 +30,7 @@ export interface Engine {
   evaluate(batch: Batch): Promise<EvaluationResult>;
   /** Images: [rows, classes]. Text: [rows, tokens, vocabulary], where a window may be shorter than the context. */
   logits(inputs: Float32Array | Int32Array, rows: number): Promise<Float32Array>;
+  /** Twice is as good as once. */
   dispose(): void;
 }
 

@@ -35,6 +35,12 @@ async function loaded(more: Partial<EngineOptions> = {}): Promise<{ readonly eng
   return { engine, devices };
 }
 
+/** Steps until a GPU computes them; every one on the way is right too. */
+async function backOnGpu(engine: Engine): Promise<void> {
+  do isRight(await engine.step(batch()));
+  while (engine.device.backend !== "webgpu");
+}
+
 describe("a GPU that is lost", { timeout: TIMEOUT_MS }, () => {
   it("in the middle of a step is replaced, and the step in hand comes out right, once", async () => {
     const { engine, devices } = await loaded();
@@ -42,9 +48,45 @@ describe("a GPU that is lost", { timeout: TIMEOUT_MS }, () => {
     const pending = engine.step(batch());
     devices[0]?.destroy();
     isRight(await pending);
+    expect(engine.device.backend).toBe("wasm");
+    await backOnGpu(engine);
     expect(devices).toHaveLength(2);
-    expect(engine.device.backend).toBe("webgpu");
     isRight(await engine.step(batch()));
+    engine.dispose();
+  });
+
+  it("has WASM stand in, which is given what is set meanwhile, and so is the device that takes its place", async () => {
+    const { engine, devices } = await loaded();
+    devices[0]?.destroy();
+    await devices[0]?.lost;
+    isRight(await engine.step(batch()));
+    expect(engine.device.backend).toBe("wasm");
+    const others = probeWeights(model, 13);
+    const wanted = reference(model, others, batch()).gradientSum;
+    await engine.setWeights(others);
+    const backends = new Set<string>();
+    while (engine.device.backend !== "webgpu") {
+      const { gradientSum } = await engine.step(batch());
+      backends.add(engine.device.backend);
+      expect(relativeError(gradientSum, wanted)).toBeLessThan(1e-5);
+    }
+    expect([...backends]).toEqual(["wasm", "webgpu"]);
+    expect(devices).toHaveLength(2);
+    engine.dispose();
+  });
+
+  it("has WASM stand in for another model too, which the next device then computes", async () => {
+    const { engine, devices } = await loaded();
+    devices[0]?.destroy();
+    await devices[0]?.lost;
+    isRight(await engine.step(batch()));
+    const cnn = SMALL_MODELS.cnn;
+    const [values, images] = [probeWeights(cnn, 14), probeBatch(cnn, 4, 4, 15)];
+    const wanted = reference(cnn, values, images).gradientSum;
+    await engine.load(cnn, 4);
+    await engine.setWeights(values);
+    for (let backend = engine.device.backend; backend !== "webgpu"; backend = engine.device.backend)
+      expect(relativeError((await engine.step(images)).gradientSum, wanted)).toBeLessThan(1e-5);
     engine.dispose();
   });
 
@@ -52,7 +94,7 @@ describe("a GPU that is lost", { timeout: TIMEOUT_MS }, () => {
     const { engine, devices } = await loaded();
     devices[0]?.destroy();
     await devices[0]?.lost;
-    isRight(await engine.step(batch()));
+    await backOnGpu(engine);
     expect(devices).toHaveLength(2);
     engine.dispose();
   });
@@ -63,7 +105,9 @@ describe("a GPU that is lost", { timeout: TIMEOUT_MS }, () => {
       const pending = engine.step(batch());
       devices.at(-1)?.destroy();
       isRight(await pending);
+      if (loss < 2) await backOnGpu(engine);
     }
+    for (let step = 0; step < 20; step++) isRight(await engine.step(batch()));
     expect(engine.device.backend).toBe("wasm");
     expect(devices).toHaveLength(3);
     isRight(await engine.step(batch()));

@@ -1,17 +1,38 @@
-// An engine that outlives its GPU: when the device is lost it opens another one, or goes on in WASM, loads what was loaded and computes the
-// call in hand again. A step changes nothing but what it answers, so nothing is lost and nothing counts twice. Knows no model.
+// An engine that outlives its GPU: when the device is lost it opens another one, or goes on in WASM for good, loads what was loaded and
+// computes the call in hand again. Steps that are light enough for it do not wait for that: WASM stands in until the other device is ready.
+// A step changes nothing but what it answers, so nothing is lost and nothing counts twice. Knows no backend.
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
 import type { Batch, EvaluationResult, StepResult } from "@weft/tensors";
 import type { Engine, SelfTestResult } from "./engine.ts";
+import { multiplyAdds } from "./step-cost.ts";
 
 /** How long after a failed call word of the device's loss is waited for: the one may come shortly before the other. */
 const WORD_MS = 500;
+/** A step of as many multiply-adds takes WASM about half a second; another device, of which shaders are to be compiled, may take longer. */
+const LIGHT_STEP = 1e9;
 
 export interface SteadyOptions {
   /** An engine in the place of one that was lost, `losses` losses in; rejects where there is none. */
   readonly reopen: (losses: number, before: Engine) => Promise<Engine>;
+  /** An engine that is made in an instant and is never lost; rejects where there is none. */
+  readonly standIn: () => Promise<Engine>;
   /** Rejects never. */
   readonly sleep: (ms: number) => Promise<void>;
+}
+
+interface Loaded {
+  readonly model: ModelSpec;
+  readonly microBatch: number;
+}
+const isLight = ({ model, microBatch }: Loaded): boolean => multiplyAdds(model, microBatch) <= LIGHT_STEP;
+const same = (a: Loaded | null, b: Loaded): boolean => a !== null && JSON.stringify(a) === JSON.stringify(b);
+
+/** What comes in a stand-in's place. */
+interface Successor {
+  /** Ready; null: not yet, or never. */
+  engine: Engine | null;
+  /** Resolves when that is decided. */
+  readonly decided: Promise<void>;
 }
 
 export class SteadyEngine implements Engine {
@@ -19,20 +40,22 @@ export class SteadyEngine implements Engine {
   #giveUp: (message: string) => void = () => undefined;
   readonly #options: SteadyOptions;
   #engine: Engine;
+  /** Null: none stands in. */
+  #successor: Successor | null = null;
   #word: string | null = null;
   /** Of the call in hand. */
   #fail: ((error: Error) => void) | null = null;
   #losses = 0;
-  #loaded: { readonly model: ModelSpec; readonly microBatch: number } | null = null;
+  #loaded: Loaded | null = null;
   #weights: Float32Array | null = null;
   #disposed = false;
 
   constructor(first: Engine, options: SteadyOptions) {
     this.#options = options;
-    this.#engine = first;
     this.lost = new Promise((resolve) => {
       this.#giveUp = resolve;
     });
+    this.#engine = first;
     this.#watch(first);
   }
 
@@ -45,10 +68,12 @@ export class SteadyEngine implements Engine {
   }
 
   async load(model: ModelSpec, microBatch: number): Promise<void> {
+    const loaded = { model, microBatch };
+    if (!isLight(loaded)) await this.#successor?.decided;
     await this.#call((engine) => engine.load(model, microBatch));
-    const same = this.#loaded !== null && JSON.stringify(this.#loaded) === JSON.stringify({ model, microBatch });
-    this.#loaded = { model, microBatch };
-    if (!same) this.#weights = null;
+    if (same(this.#loaded, loaded)) return;
+    this.#loaded = loaded;
+    this.#weights = null;
   }
 
   async setWeights(flat: Float32Array): Promise<void> {
@@ -71,6 +96,7 @@ export class SteadyEngine implements Engine {
   dispose(): void {
     this.#disposed = true;
     this.#engine.dispose();
+    this.#successor?.engine?.dispose();
   }
 
   /** One handler a device, whatever the number of calls. */
@@ -86,6 +112,7 @@ export class SteadyEngine implements Engine {
   async #call<T>(run: (engine: Engine) => Promise<T>): Promise<T> {
     for (;;)
       try {
+        await this.#changeOver();
         if (this.#word !== null) throw new Error(this.#word);
         return await new Promise<T>((resolve, reject) => {
           this.#fail = reject;
@@ -102,24 +129,93 @@ export class SteadyEngine implements Engine {
       }
   }
 
+  /** To what was made ready in the place of a lost device, if anything was, with the weights of now. */
+  async #changeOver(): Promise<void> {
+    // WASM never waits: what is made ready beside it must get a turn.
+    if (this.#successor?.engine === null) await this.#options.sleep(0);
+    const next = this.#successor?.engine ?? null;
+    if (next === null) return;
+    this.#successor = null;
+    await this.#goOnWith(next);
+  }
+
+  async #goOnWith(engine: Engine): Promise<void> {
+    this.#engine.dispose();
+    this.#engine = engine;
+    this.#watch(engine);
+    if (this.#weights !== null) await engine.setWeights(this.#weights);
+  }
+
   async #recover(word: string): Promise<void> {
-    const before = this.#engine;
-    this.#losses += 1;
-    before.dispose();
-    try {
-      this.#engine = await this.#options.reopen(this.#losses, before);
-    } catch (error) {
-      this.#giveUp(word);
-      throw error;
+    // Its buffers and its place in TensorFlow.js's registry are free for the next.
+    this.#engine.dispose();
+    const place = this.#inPlaceOf(this.#engine);
+    const successor: Successor = {
+      engine: null,
+      decided: place.then(
+        (engine) => {
+          if (this.#disposed) engine.dispose();
+          else successor.engine = engine;
+        },
+        () => {
+          if (this.#successor === successor) this.#successor = null;
+        },
+      ),
+    };
+    this.#successor = successor;
+    const standIn = await this.#standIn();
+    if (this.#disposed) {
+      standIn?.dispose();
+      throw new Error(word);
     }
-    this.#watch(this.#engine);
+    // Where nothing ever comes in its place, it stays.
+    if (standIn !== null) await this.#goOnWith(standIn);
+    else
+      await place.catch((error: unknown) => {
+        this.#giveUp(word);
+        throw error;
+      });
+  }
+
+  /** With the model that is loaded; null where WASM cannot be had, or has no business with so large a step. */
+  async #standIn(): Promise<Engine | null> {
+    const loaded = this.#loaded;
+    if (loaded === null || !isLight(loaded)) return null;
+    let made: Engine | null = null;
     try {
-      if (this.#loaded !== null) await this.#engine.load(this.#loaded.model, this.#loaded.microBatch);
-      if (this.#weights !== null) await this.#engine.setWeights(this.#weights);
-    } catch (error) {
-      // Lost again meanwhile: whoever called finds the word and recovers once more.
-      if (this.#word === null) await this.#options.sleep(WORD_MS);
-      if (this.#word === null) throw error;
+      made = await this.#options.standIn();
+      await made.load(loaded.model, loaded.microBatch);
+      return made;
+    } catch {
+      // Whoever called waits for the device that is being opened.
+      made?.dispose();
+      return null;
+    }
+  }
+
+  /** Another engine with what is loaded by then. One that is lost meanwhile is replaced like the first. */
+  async #inPlaceOf(lost: Engine): Promise<Engine> {
+    for (let before = lost; ; ) {
+      this.#losses += 1;
+      const engine = await this.#options.reopen(this.#losses, before);
+      let word: string | null = null;
+      const failed = engine.lost.then((message) => {
+        word = message;
+        throw new Error(message);
+      });
+      failed.catch(() => undefined);
+      try {
+        for (let loaded: Loaded | null = null; this.#loaded !== null && loaded !== this.#loaded; ) {
+          loaded = this.#loaded;
+          await Promise.race([engine.load(loaded.model, loaded.microBatch), failed]);
+        }
+        return engine;
+      } catch (error) {
+        if (word === null) await this.#options.sleep(WORD_MS);
+        engine.dispose();
+        if (word === null) throw error;
+        before = engine;
+      }
     }
   }
 }

@@ -26,9 +26,12 @@ export interface Crash {
   /** From the crash to the end of the step that it hit or, between two, of the next. */
   readonly ms: number;
   readonly backend: string;
+  /** From the crash to the end of the first step that a GPU computed again; null: none did. */
+  readonly againMs: number | null;
 }
 
-/** Steps before, between and after two crashes of the GPU process, and what each crash cost. */
+/** Steps before, between and after two crashes of the GPU process, and what each crash cost. The second comes when a GPU computes again:
+ *  a browser gives a page no third. */
 export async function crashTwice(hardware: boolean): Promise<{ readonly crashes: readonly Crash[]; readonly steps: readonly LossStep[] }> {
   const { page, browser, close } = await openBenchPage({ script: new URL("../step/loss.ts", import.meta.url), frames: [], hardware });
   try {
@@ -48,7 +51,9 @@ export async function crashTwice(hardware: boolean): Promise<{ readonly crashes:
         endedMs > atMs && (endedMs - beganMs > 1.5 * usual || backend !== before.at(-1)?.backend);
       const steps = await until(page, (all) => all.some(hit));
       const { endedMs, backend } = steps.find(hit) as LossStep;
-      crashes.push({ ms: endedMs - atMs, backend });
+      const onGpu = (step: LossStep): boolean => step.endedMs >= endedMs && step.backend === "webgpu";
+      const again = crash === 0 ? (await until(page, (all) => all.some(onGpu))).find(onGpu) : undefined;
+      crashes.push({ ms: endedMs - atMs, backend, againMs: again === undefined ? null : again.endedMs - atMs });
     }
     const { length } = await stepsOf(page);
     const steps = await until(page, (all) => all.length >= length + 3);
@@ -72,6 +77,13 @@ export async function lossRows(hardware: boolean): Promise<readonly Row[]> {
   });
   return [
     row("a step after the first crash of the GPU process", first, 1000),
+    {
+      figure: "mlp: a step on a GPU again after the first crash",
+      value: first.againMs,
+      unit: "ms",
+      goal: null,
+      anchor: "shaders are compiled meanwhile",
+    },
     row("a step after the second", second, 5000),
     {
       figure: "mlp: largest difference of a gradient from the first",
