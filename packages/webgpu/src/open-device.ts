@@ -1,6 +1,8 @@
 // Opens a GPUDevice of our own: a real adapter (or a software one, where that is allowed), the limits and features our kernels want, and
 // word of its loss. Knows no TensorFlow.js.
 
+import { type Variant, variantsOf } from "./variants.ts";
+
 export interface OpenDeviceOptions {
   readonly gpu: GPU;
   /** A software adapter proves correctness, not speed; without this it counts as none. */
@@ -12,6 +14,8 @@ export interface OpenedDevice {
   /** For people: what the platform says of the adapter, at most 120 characters. */
   readonly description: string;
   readonly software: boolean;
+  /** Variants of kernels that it has. */
+  readonly variants: ReadonlySet<Variant>;
   /** Resolves when the device is gone, with the reason; never rejects. `destroyed` means that we closed it. */
   readonly lost: Promise<{ readonly reason: "destroyed" | "unknown"; readonly message: string }>;
 }
@@ -54,7 +58,9 @@ export async function openDevice({ gpu, allowSoftware }: OpenDeviceOptions): Pro
       requiredFeatures: WANTED_FEATURES.filter((feature) => features.has(feature)),
       requiredLimits: Object.fromEntries(WANTED_LIMITS.map((limit) => [limit, limits[limit]])),
     });
-    return { ok: true, value: { device, info, description: describe(info), software, lost: device.lost } };
+    // Older browsers name no features of the language.
+    const variants = variantsOf(device, (gpu.wgslLanguageFeatures as WGSLLanguageFeatures | undefined) ?? new Set());
+    return { ok: true, value: { device, info, description: describe(info), software, variants, lost: device.lost } };
   } catch (error) {
     return {
       ok: false,

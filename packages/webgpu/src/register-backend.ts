@@ -5,16 +5,18 @@ import * as tf from "@tensorflow/tfjs-core";
 import { bindParts } from "./buffer-tensors.ts";
 import type { OpenedDevice } from "./open-device.ts";
 import { withoutPooling } from "./tape.ts";
+import { noteVariants } from "./variants.ts";
 
 export const WEBGPU = "webgpu";
 /** Above wasm and cpu, as TensorFlow.js ranks it. */
 const PRIORITY = 3;
 
 /** Registers the backend anew on `opened` and selects it; one of an earlier device is disposed of first. */
-export async function registerWebGpuBackend({ device, info }: OpenedDevice): Promise<WebGPUBackend> {
+export async function registerWebGpuBackend({ device, info, variants }: OpenedDevice): Promise<WebGPUBackend> {
   if (tf.findBackendFactory(WEBGPU) !== null) tf.removeBackend(WEBGPU);
   const backend = new WebGPUBackend(device, info);
   bindParts(backend);
+  noteVariants(backend, variants);
   tf.registerBackend(WEBGPU, () => backend, PRIORITY);
   if (!(await tf.setBackend(WEBGPU))) throw new Error("TensorFlow.js did not take the WebGPU backend");
   return backend;

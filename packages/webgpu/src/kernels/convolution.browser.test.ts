@@ -2,4 +2,4 @@
 import { describeConvolution } from "../../test/convolution-suite.ts";
 import { openWebGpuSubject } from "../../test/webgpu-subject.ts";
 
-describeConvolution("convolution with ReLU and pooling on WebGPU", openWebGpuSubject);
+describeConvolution("convolution with ReLU and pooling on WebGPU", () => openWebGpuSubject());

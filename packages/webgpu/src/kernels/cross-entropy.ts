@@ -2,16 +2,19 @@
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { type Kernel, launch, workgroupsFor } from "../launch.ts";
-import { ROW_MAX, ROW_SUM, ROW_THREADS } from "./row-sum.ts";
+import { usesSubgroups } from "../variants.ts";
+import { ROW_THREADS, rowKernel } from "./row-sum.ts";
 
-const rows: Kernel = {
-  name: "crossEntropyRows",
-  outputs: { losses: "f32", logSums: "f32" },
-  inputs: { logits: "f32", targets: "i32", weights: "f32" },
-  uniforms: { rows: "u32", classes: "u32", predictions: "u32" },
-  body: `${ROW_SUM}${ROW_MAX}
-@compute @workgroup_size(${ROW_THREADS})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+const rows = (subgroups: boolean): Kernel =>
+  rowKernel(
+    {
+      name: "crossEntropyRows",
+      outputs: { losses: "f32", logSums: "f32" },
+      inputs: { logits: "f32", targets: "i32", weights: "f32" },
+      uniforms: { rows: "u32", classes: "u32", predictions: "u32" },
+    },
+    subgroups,
+    `
   for (var row = group.x; row < uniforms.rows; row = row + groups.x) {
     let start = row * uniforms.classes;
     var largest = -3.4e38;
@@ -25,24 +28,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       logSums[row] = largest + rest;
       losses[row] = (rest - (logits[start + target_] - largest)) * weights[row / uniforms.predictions] / f32(uniforms.predictions);
     }
-  }
-}`,
-};
+  }`,
+  );
 
-const total: Kernel = {
-  name: "total",
-  outputs: { sum: "f32" },
-  inputs: { values: "f32" },
-  uniforms: { size: "u32" },
-  body: `${ROW_SUM}
-@compute @workgroup_size(${ROW_THREADS})
-fn main(@builtin(local_invocation_index) thread: u32) {
+const total = (subgroups: boolean): Kernel =>
+  rowKernel(
+    { name: "total", outputs: { sum: "f32" }, inputs: { values: "f32" }, uniforms: { size: "u32" } },
+    subgroups,
+    `
   var part = 0.0;
   for (var i = thread; i < uniforms.size; i = i + ${ROW_THREADS}u) { part = part + values[i]; }
   let all = rowSum(thread, part);
-  if (thread == 0u) { sum[0] = all; }
-}`,
-};
+  if (thread == 0u) { sum[0] = all; }`,
+  );
 
 const backward: Kernel = {
   name: "crossEntropyGradient",
@@ -76,13 +74,19 @@ export interface CrossEntropy {
 export function crossEntropy(backend: WebGPUBackend, { logits, targets, weights, predictions }: CrossEntropy): TensorInfo[] {
   const [count, classes] = logits.shape as [number, number];
   const [losses, logSums] = launch(backend, {
-    kernel: rows,
+    kernel: rows(usesSubgroups(backend)),
     inputs: [logits, targets, weights],
     outputs: [[count], [count]],
     uniforms: [count, classes, predictions],
     workgroups: [workgroupsFor(count), 1, 1],
   }) as [TensorInfo, TensorInfo];
-  const [sum] = launch(backend, { kernel: total, inputs: [losses], outputs: [[]], uniforms: [count], workgroups: [1, 1, 1] });
+  const [sum] = launch(backend, {
+    kernel: total(usesSubgroups(backend)),
+    inputs: [losses],
+    outputs: [[]],
+    uniforms: [count],
+    workgroups: [1, 1, 1],
+  });
   backend.disposeData(losses.dataId as object);
   return [sum as TensorInfo, logSums];
 }

@@ -3,6 +3,7 @@
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import { WEBGPU } from "../register-backend.ts";
+import { isVariant, restoreVariant, strikeVariant, VARIANTS } from "../variants.ts";
 import { attention, attentionGradient } from "./attention.ts";
 import { convolutionBlock, convolutionBlockGradient } from "./convolution.ts";
 import { crossEntropy, crossEntropyGradient } from "./cross-entropy.ts";
@@ -91,23 +92,32 @@ const FUSED: Readonly<Record<string, Run>> = {
     convolutionBlockGradient(backend, { ...take(inputs, "dy", "x", "weight", "chosen"), inputIsData: inputIsData as boolean }),
 };
 
-/** What may be struck: the tiled matrix product, and fused operations, each with its gradient. */
-export const OPTIONAL_KERNELS: readonly string[] = [MATMUL, ...Object.keys(FUSED).filter((name) => !name.endsWith("Gradient"))];
+/** What may be struck, what costs least first: variants, the tiled matrix product, and fused operations, each with its gradient. */
+export const OPTIONAL_KERNELS: readonly string[] = [
+  ...VARIANTS,
+  MATMUL,
+  ...Object.keys(FUSED).filter((name) => !name.endsWith("Gradient")),
+];
 
 /** For every device that is registered from now on; kernels that were struck for an earlier one are back. */
 export function installKernels(): void {
   for (const name of OPTIONAL_KERNELS) restoreKernel(name);
 }
 
-/** Leaves the work of an optional kernel to TensorFlow.js's own. */
+/** Leaves the work of an optional kernel to TensorFlow.js's own, that of a variant to the plain kernels. */
 export function strikeKernel(name: string): void {
-  if (name === MATMUL) removeMatmul();
+  if (isVariant(name)) strikeVariant(name);
+  else if (name === MATMUL) removeMatmul();
   else
     for (const kernelName of [name, `${name}Gradient`])
       if (tf.getKernel(kernelName, WEBGPU) != null) tf.unregisterKernel(kernelName, WEBGPU);
 }
 
 export function restoreKernel(name: string): void {
+  if (isVariant(name)) {
+    restoreVariant(name);
+    return;
+  }
   if (name === MATMUL) {
     installMatmul();
     return;

@@ -3,41 +3,47 @@
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { type Kernel, launch, workgroupsFor } from "../launch.ts";
-import { ROW_SUM, ROW_THREADS } from "./row-sum.ts";
+import { usesSubgroups } from "../variants.ts";
+import { ROW_THREADS, rowKernel } from "./row-sum.ts";
 
-const ROW_MAIN = `
-@compute @workgroup_size(${ROW_THREADS})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+const eachRow = (body: string): string => `
   let width = f32(uniforms.width);
   for (var row = group.x; row < uniforms.rows; row = row + groups.x) {
-    let start = row * uniforms.width;`;
+    let start = row * uniforms.width;${body}
+  }`;
 const each = (body: string): string => `
     for (var c = thread; c < uniforms.width; c = c + ${ROW_THREADS}u) { ${body} }`;
 
-const forward = (hasBias: boolean): Kernel => ({
-  name: `layerNorm ${hasBias}`,
-  outputs: { y: "f32", statistics: "vec2<f32>" },
-  inputs: { x: "f32", gain: "f32", ...(hasBias ? { bias: "f32" as const } : {}) },
-  uniforms: { rows: "u32", width: "u32", epsilon: "f32" },
-  body: `${ROW_SUM}${ROW_MAIN}
+const forward = (hasBias: boolean, subgroups: boolean): Kernel =>
+  rowKernel(
+    {
+      name: `layerNorm ${hasBias}`,
+      outputs: { y: "f32", statistics: "vec2<f32>" },
+      inputs: { x: "f32", gain: "f32", ...(hasBias ? { bias: "f32" as const } : {}) },
+      uniforms: { rows: "u32", width: "u32", epsilon: "f32" },
+    },
+    subgroups,
+    eachRow(`
     var sum = 0.0;${each("sum = sum + x[start + c];")}
     let mean = rowSum(thread, sum) / width;
     var squares = 0.0;${each("let away = x[start + c] - mean; squares = squares + away * away;")}
     let inverse = inverseSqrt(rowSum(thread, squares) / width + uniforms.epsilon);
     if (thread == 0u) { statistics[row] = vec2<f32>(mean, inverse); }${each(
       `y[start + c] = (x[start + c] - mean) * inverse * gain[c]${hasBias ? " + bias[c]" : ""};`,
-    )}
-  }
-}`,
-});
+    )}`),
+  );
 
 /** dx = r (du - mean(du) - u mean(du u)), with u the normalised row, r its inverse deviation and du = dy gain. */
-const backwardInput: Kernel = {
-  name: "layerNormInput",
-  outputs: { dx: "f32" },
-  inputs: { dy: "f32", x: "f32", gain: "f32", statistics: "vec2<f32>" },
-  uniforms: { rows: "u32", width: "u32" },
-  body: `${ROW_SUM}${ROW_MAIN}
+const backwardInput = (subgroups: boolean): Kernel =>
+  rowKernel(
+    {
+      name: "layerNormInput",
+      outputs: { dx: "f32" },
+      inputs: { dy: "f32", x: "f32", gain: "f32", statistics: "vec2<f32>" },
+      uniforms: { rows: "u32", width: "u32" },
+    },
+    subgroups,
+    eachRow(`
     let mean = statistics[row].x;
     let inverse = statistics[row].y;
     var sum = 0.0;
@@ -48,10 +54,8 @@ const backwardInput: Kernel = {
     let meanSum = rowSum(thread, sum) / width;
     let meanAlong = rowSum(thread, along) / width;${each(
       "dx[start + c] = inverse * (dy[start + c] * gain[c] - meanSum - (x[start + c] - mean) * inverse * meanAlong);",
-    )}
-  }
-}`,
-};
+    )}`),
+  );
 
 const COLUMNS = 8;
 const LANES = 8;
@@ -90,7 +94,7 @@ const extents = (x: TensorInfo) => x.shape as [number, number];
 export function layerNorm(backend: WebGPUBackend, x: TensorInfo, gain: TensorInfo, bias: TensorInfo | undefined, epsilon: number) {
   const [rows, width] = extents(x);
   return launch(backend, {
-    kernel: forward(bias !== undefined),
+    kernel: forward(bias !== undefined, usesSubgroups(backend)),
     inputs: [x, gain, ...(bias === undefined ? [] : [bias])],
     outputs: [x.shape, [rows, 2]],
     uniforms: [rows, width, epsilon],
@@ -105,7 +109,7 @@ export function layerNormGradient(
 ): TensorInfo[] {
   const [rows, width] = extents(x);
   const input = launch(backend, {
-    kernel: backwardInput,
+    kernel: backwardInput(usesSubgroups(backend)),
     inputs: [dy, x, gain, statistics],
     outputs: [x.shape],
     uniforms: [rows, width],

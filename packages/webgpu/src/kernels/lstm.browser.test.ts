@@ -2,4 +2,4 @@
 import { describeLstm } from "../../test/lstm-suite.ts";
 import { openWebGpuSubject } from "../../test/webgpu-subject.ts";
 
-describeLstm("the recurrence of an LSTM on WebGPU", openWebGpuSubject);
+describeLstm("the recurrence of an LSTM on WebGPU", () => openWebGpuSubject());

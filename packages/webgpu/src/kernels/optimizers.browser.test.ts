@@ -17,9 +17,12 @@ import {
   type OptimizerKind,
   openDevice,
   registerWebGpuBackend,
+  restoreKernel,
+  strikeKernel,
   Tape,
   unregisterWebGpuBackend,
 } from "../index.ts";
+import { SUBGROUPS } from "../variants.ts";
 import { clipByNorm, squaresOf } from "./optimizers.ts";
 import { dropout, randomUniform } from "./random.ts";
 
@@ -46,7 +49,17 @@ afterAll(() => {
 
 const info = (tensor: tf.TensorInfo): tf.Tensor => tf.engine().makeTensorFromTensorInfo(tensor);
 
-describe("an optimiser over the flat buffer", { timeout: 60_000 }, () => {
+describe.each([
+  { sums: "as the device can", without: [] },
+  { sums: "without subgroups", without: [SUBGROUPS] },
+])("an optimiser over the flat buffer, its sums $sums", { timeout: 60_000 }, ({ without }) => {
+  beforeAll(() => {
+    for (const name of without) strikeKernel(name);
+  });
+  afterAll(() => {
+    for (const name of without) restoreKernel(name);
+  });
+
   function coordinators(kind: OptimizerKind, size: number): OuterOptimizer {
     const spec = { ...kind, learningRate: 1 };
     const made = spec.kind === "adamw" ? adamw(spec, size, null) : sgd(spec, size, null);

@@ -4,8 +4,9 @@
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { type Kernel, launch, workgroupsFor } from "../launch.ts";
+import { usesSubgroups } from "../variants.ts";
+import { rowKernel, ROW_THREADS as THREADS } from "./row-sum.ts";
 
-const THREADS = 64;
 /** Sums of squares that the norm is made of. */
 const PARTIALS = 64;
 const MAX_F32 = "3.4028234e38";
@@ -20,59 +21,36 @@ export type OptimizerKind =
       readonly weightDecay: number;
     };
 
-const SUM = `
-var<workgroup> partial: array<f32, ${THREADS}>;
-fn groupSum(thread: u32, value: f32) -> f32 {
-  partial[thread] = value;
-  workgroupBarrier();
-  for (var half = ${THREADS / 2}u; half > 0u; half = half / 2u) {
-    if (thread < half) { partial[thread] = partial[thread] + partial[thread + half]; }
-    workgroupBarrier();
-  }
-  return partial[0];
-}`;
-const MAIN = `
-@compute @workgroup_size(${THREADS})
-fn main(
-  @builtin(global_invocation_id) id: vec3<u32>,
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {`;
 const EACH = `for (var i = id.x; i < uniforms.fours; i = i + groups.x * ${THREADS}u)`;
 
-const squares: Kernel = {
-  name: "squares",
-  outputs: { sums: "f32" },
-  inputs: { values: "vec4<f32>" },
-  uniforms: { fours: "u32" },
-  body: `${SUM}${MAIN}
+const squares = (subgroups: boolean): Kernel =>
+  rowKernel(
+    { name: "squares", outputs: { sums: "f32" }, inputs: { values: "vec4<f32>" }, uniforms: { fours: "u32" } },
+    subgroups,
+    `
   var sum = 0.0;
   ${EACH} { sum = sum + dot(values[i], values[i]); }
-  let all = groupSum(thread, sum);
-  if (thread == 0u) { sums[group.x] = all; }
-}`,
-};
+  let all = rowSum(thread, sum);
+  if (thread == 0u) { sums[group.x] = all; }`,
+  );
 
 /** `factor`: by what gradients are multiplied, as torch.nn.utils.clip_grad_norm_ has it, on a gradient that is scaled first. */
 const factorOf = (scale: string): string => `
-  let norm = ${scale} * sqrt(groupSum(thread, sums[thread]));
+  let norm = ${scale} * sqrt(rowSum(thread, sums[thread]));
   let factor = ${scale} * min(1.0, uniforms.limit / (norm + 1e-6));`;
 
-const clip: Kernel = {
-  name: "clip",
-  outputs: { values: "vec4<f32>" },
-  inputs: { sums: "f32" },
-  uniforms: { fours: "u32", limit: "f32" },
-  body: `${SUM}${MAIN}${factorOf("1.0")}
-  ${EACH} { values[i] = values[i] * factor; }
-}`,
-};
+const clip = (subgroups: boolean): Kernel =>
+  rowKernel(
+    { name: "clip", outputs: { values: "vec4<f32>" }, inputs: { sums: "f32" }, uniforms: { fours: "u32", limit: "f32" } },
+    subgroups,
+    `${factorOf("1.0")}
+  ${EACH} { values[i] = values[i] * factor; }`,
+  );
 
 /** Sums of squares, [PARTIALS]: the norm is the root of their sum. */
 export function squaresOf(backend: WebGPUBackend, values: TensorInfo): TensorInfo {
   return launch(backend, {
-    kernel: squares,
+    kernel: squares(usesSubgroups(backend)),
     inputs: [values],
     outputs: [[PARTIALS]],
     uniforms: [foursOf(values)],
@@ -84,25 +62,29 @@ export function squaresOf(backend: WebGPUBackend, values: TensorInfo): TensorInf
 export function clipByNorm(backend: WebGPUBackend, values: TensorInfo, sums: TensorInfo, limit: number): void {
   const fours = foursOf(values);
   const workgroups = [workgroupsFor(fours, THREADS), 1, 1] as const;
-  launch(backend, { kernel: clip, inputs: [sums], outputs: [values], uniforms: [fours, limit], workgroups });
+  launch(backend, { kernel: clip(usesSubgroups(backend)), inputs: [sums], outputs: [values], uniforms: [fours, limit], workgroups });
 }
 
 const gradient = (clips: boolean): string => (clips ? factorOf("scalars[3]") : "\n  let factor = scalars[3];");
 
-const adamw = (clips: boolean): Kernel => ({
-  name: `adamw ${clips}`,
-  outputs: { weights: "vec4<f32>", first: "vec4<f32>", second: "vec4<f32>" },
-  inputs: { gradients: "vec4<f32>", scalars: "f32", ...(clips ? { sums: "f32" as const } : {}) },
-  uniforms: {
-    fours: "u32",
-    beta1: "f32",
-    rest1: "f32",
-    beta2: "f32",
-    rest2: "f32",
-    epsilon: "f32",
-    ...(clips ? { limit: "f32" as const } : {}),
-  },
-  body: `${clips ? SUM : ""}${MAIN}${gradient(clips)}
+const adamw = (clips: boolean, subgroups: boolean): Kernel =>
+  rowKernel(
+    {
+      name: `adamw ${clips}`,
+      outputs: { weights: "vec4<f32>", first: "vec4<f32>", second: "vec4<f32>" },
+      inputs: { gradients: "vec4<f32>", scalars: "f32", ...(clips ? { sums: "f32" as const } : {}) },
+      uniforms: {
+        fours: "u32",
+        beta1: "f32",
+        rest1: "f32",
+        beta2: "f32",
+        rest2: "f32",
+        epsilon: "f32",
+        ...(clips ? { limit: "f32" as const } : {}),
+      },
+    },
+    clips && subgroups,
+    `${gradient(clips)}
   ${EACH} {
     let g = gradients[i] * factor;
     let m = uniforms.beta1 * first[i] + uniforms.rest1 * g;
@@ -110,24 +92,26 @@ const adamw = (clips: boolean): Kernel => ({
     first[i] = m;
     second[i] = v;
     weights[i] = scalars[0] * weights[i] - scalars[1] * m / (sqrt(v) / scalars[2] + uniforms.epsilon);
-  }
-}`,
-});
+  }`,
+  );
 
-const sgd = (clips: boolean): Kernel => ({
-  name: `sgd ${clips}`,
-  outputs: { weights: "vec4<f32>", velocity: "vec4<f32>" },
-  inputs: { gradients: "vec4<f32>", scalars: "f32", ...(clips ? { sums: "f32" as const } : {}) },
-  uniforms: { fours: "u32", momentum: "f32", decay: "f32", ...(clips ? { limit: "f32" as const } : {}) },
-  body: `${clips ? SUM : ""}${MAIN}${gradient(clips)}
+const sgd = (clips: boolean, subgroups: boolean): Kernel =>
+  rowKernel(
+    {
+      name: `sgd ${clips}`,
+      outputs: { weights: "vec4<f32>", velocity: "vec4<f32>" },
+      inputs: { gradients: "vec4<f32>", scalars: "f32", ...(clips ? { sums: "f32" as const } : {}) },
+      uniforms: { fours: "u32", momentum: "f32", decay: "f32", ...(clips ? { limit: "f32" as const } : {}) },
+    },
+    clips && subgroups,
+    `${gradient(clips)}
   ${EACH} {
     let weight = weights[i];
     let next = uniforms.momentum * velocity[i] + (gradients[i] * factor + uniforms.decay * weight);
     velocity[i] = next;
     weights[i] = weight - scalars[0] * next;
-  }
-}`,
-});
+  }`,
+  );
 
 /** What a step's number and learning rate come to, as the kernels read it: 4 values. `gradientScale` turns sums into means. */
 export function stepScalars(kind: OptimizerKind, step: number, learningRate: number, gradientScale: number): Float32Array<ArrayBuffer> {
@@ -167,10 +151,11 @@ export function optimizerStep(backend: WebGPUBackend, kind: OptimizerKind, given
   const fours = foursOf(weights);
   const sums = clips ? squaresOf(backend, gradients) : null;
   const limit = clips ? [clipNorm] : [];
+  const subgroups = usesSubgroups(backend);
   const [kernel, own] =
     kind.kind === "adamw"
-      ? [adamw(clips), [kind.beta1, 1 - kind.beta1, kind.beta2, 1 - kind.beta2, kind.epsilon]]
-      : [sgd(clips), [kind.momentum, kind.weightDecay]];
+      ? [adamw(clips, subgroups), [kind.beta1, 1 - kind.beta1, kind.beta2, 1 - kind.beta2, kind.epsilon]]
+      : [sgd(clips, subgroups), [kind.momentum, kind.weightDecay]];
   launch(backend, {
     kernel,
     inputs: [gradients, scalars, ...(sums === null ? [] : [sums])],
