@@ -2,12 +2,33 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
-import type { Batch, ParameterLayout } from "@weft/tensors";
+import type { Batch, OptimizerKind, ParameterLayout } from "@weft/tensors";
 
 export interface Parameters {
   /** In the layout's order. */
   readonly tensors: readonly tf.Tensor[];
   write(flat: Float32Array): void;
+  dispose(): void;
+}
+
+export interface TrainerOptions {
+  readonly layout: ParameterLayout;
+  readonly optimizer: OptimizerKind;
+  /** Infinity: gradients are not clipped. */
+  readonly clipNorm: number;
+}
+
+/** Training steps on parameters where they lie. Calls are made one after another. */
+export interface Trainer {
+  /**
+   * One step with the mean gradient over the `samples` samples of `batches`, each of the program's size. Resolves when the device has taken
+   * it; reads nothing back.
+   */
+  step(batches: readonly Batch[], samples: number, learningRate: number): Promise<void>;
+  /** The parameters as they are now, and the sum of all losses since the last call. One read-back. */
+  read(): Promise<{ readonly weights: Float32Array; readonly lossSum: number }>;
+  /** Forgets the optimiser's state, and losses that nobody read. */
+  reset(): void;
   dispose(): void;
 }
 
@@ -30,6 +51,8 @@ export interface Backend {
   read(tensors: readonly tf.Tensor[]): Promise<Float32Array>;
   /** A computation on batches of the sizes of `example`, whose results are f32 tensors of its own making. */
   program(example: Batch, run: (batch: ModelTensors) => readonly tf.Tensor[]): Program;
+  /** Steps on `parameters` by what `program` gives, both made by this backend: the gradients in the layout's order, then the loss. */
+  trainer(parameters: Parameters, program: Program, options: TrainerOptions): Promise<Trainer>;
   /** Kernels of our own that slower ones can stand in for. */
   readonly optional: OptionalKernels;
   /** How many rows of a model's batches fit at once, where that was found out; absent: memory is no matter here. */

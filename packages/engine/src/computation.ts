@@ -3,8 +3,17 @@ import * as tf from "@tensorflow/tfjs-core";
 import { layoutFor, sampleLength } from "@weft/models";
 import { logits, lossSum, type ModelTensors, type NamedTensors } from "@weft/models/tf";
 import { type ModelSpec, readsText } from "@weft/protocol";
-import type { Batch, ParameterLayout, StepResult } from "@weft/tensors";
-import type { Backend, Parameters, Program } from "./backend.ts";
+import {
+  type Batch,
+  type LocalSteps,
+  type LocalStepsResult,
+  type ParameterLayout,
+  type StepBatches,
+  type StepResult,
+  samplesIn,
+} from "@weft/tensors";
+import type { Backend, Parameters, Program, Trainer } from "./backend.ts";
+import { piecesOf } from "./micro-batches.ts";
 
 export class Computation {
   readonly model: ModelSpec;
@@ -13,7 +22,14 @@ export class Computation {
   readonly #backend: Backend;
   readonly #parameters: Parameters;
   readonly #program: Program;
-  #hasWeights = false;
+  /** As they were set; the caller's array. */
+  #weights: Float32Array | null = null;
+  /** Local steps have changed the parameters since. */
+  #moved = false;
+  /** Of the last local steps, and for which optimiser it is. */
+  #trainer: { readonly trainer: Trainer; readonly made: string } | null = null;
+  /** Whose state the trainer holds. */
+  #state: string | null = null;
 
   constructor(backend: Backend, model: ModelSpec, microBatch: number) {
     this.model = model;
@@ -29,7 +45,8 @@ export class Computation {
     if (flat.length !== this.layout.size) throw new Error(`${flat.length} weights for a model of ${this.layout.size}`);
     this.#backend.use();
     this.#parameters.write(flat);
-    this.#hasWeights = true;
+    this.#weights = flat;
+    this.#moved = false;
   }
 
   /** Compiles what `step` needs, where the backend compiles. */
@@ -39,16 +56,38 @@ export class Computation {
   }
 
   async step(batch: Batch): Promise<StepResult> {
-    if (!this.#hasWeights) throw new Error("step before setWeights");
     if (batch.rows !== this.microBatch) throw new Error(`A batch of ${batch.rows} rows where ${this.microBatch} were loaded`);
-    this.#backend.use();
+    this.#begin("step");
     const flat = await this.#program.run(batch);
     return { gradientSum: flat.slice(0, this.layout.size), lossSum: flat[this.layout.size] as number };
   }
 
-  async logits(inputs: Float32Array | Int32Array, rows: number): Promise<Float32Array> {
-    if (!this.#hasWeights) throw new Error("logits before setWeights");
+  /** Batches may have more rows than `microBatch`. Null where the steps were given up. */
+  async localSteps(work: LocalSteps, batchesOf: StepBatches): Promise<LocalStepsResult | null> {
+    const base = this.#begin("localSteps");
+    const trainer = await this.#trainerFor(work);
+    let samples = 0;
+    this.#moved = true;
+    for (let step = 0; step < work.steps; step++) {
+      const batches = await batchesOf(step);
+      if (batches === null) return null;
+      const inStep = samplesIn(batches);
+      if (inStep === 0) throw new Error(`Local step ${step} has no samples`);
+      this.#backend.use();
+      const pieces = batches.flatMap((batch) => piecesOf(batch, this.microBatch));
+      await trainer.step(pieces, inStep, work.learningRate);
+      samples += inStep;
+    }
     this.#backend.use();
+    const { weights: update, lossSum } = await trainer.read();
+    for (let at = 0; at < update.length; at++) update[at] = (base[at] as number) - (update[at] as number);
+    // Only now: what was given up or failed leaves no state behind.
+    this.#state = work.state;
+    return { update, lossSum, samples };
+  }
+
+  async logits(inputs: Float32Array | Int32Array, rows: number): Promise<Float32Array> {
+    this.#begin("logits");
     const output = tf.tidy(() => logits(this.model, this.#named(this.#parameters.tensors), inputTensor(inputs, rows)));
     try {
       return await this.#backend.read([output]);
@@ -60,8 +99,33 @@ export class Computation {
 
   dispose(): void {
     this.#backend.use();
+    this.#trainer?.trainer.dispose();
     this.#program.dispose();
     this.#parameters.dispose();
+  }
+
+  /** What every computation begins with: the backend in use and the weights that were set on it, which are returned. */
+  #begin(call: string): Float32Array {
+    if (this.#weights === null) throw new Error(`${call} before setWeights`);
+    this.#backend.use();
+    if (this.#moved) this.#parameters.write(this.#weights);
+    this.#moved = false;
+    return this.#weights;
+  }
+
+  /** With the state of that name, or zeros. */
+  async #trainerFor({ optimizer, clipNorm, state }: LocalSteps): Promise<Trainer> {
+    const made = JSON.stringify([optimizer, clipNorm]);
+    if (this.#trainer?.made !== made) {
+      this.#trainer?.trainer.dispose();
+      this.#trainer = null;
+      this.#state = null;
+      const trainer = await this.#backend.trainer(this.#parameters, this.#program, { layout: this.layout, optimizer, clipNorm });
+      this.#trainer = { trainer, made };
+    }
+    if (state === null || state !== this.#state) this.#trainer.trainer.reset();
+    this.#state = null;
+    return this.#trainer.trainer;
   }
 
   /** The gradients in the layout's order, then the loss. */

@@ -1,6 +1,7 @@
-// What an engine is: a model on some device that turns a micro-batch into a flat gradient. Types alone; nothing here loads TensorFlow.js.
+// What an engine is: a model on some device that turns a micro-batch into a flat gradient, or several batches into what training on them
+// changes. Types alone; nothing here loads TensorFlow.js.
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
-import type { Batch, EvaluationResult, StepResult } from "@weft/tensors";
+import type { Batch, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import type { KernelMemory } from "@weft/webgpu";
 
 export interface SelfTestResult {
@@ -26,6 +27,8 @@ export interface Engine {
   setWeights(flat: Float32Array): Promise<void>;
   /** Sums of loss and gradient over the rows with weight 1. */
   step(batch: Batch): Promise<StepResult>;
+  /** Steps from the weights that were set, which stay set: what follows begins from them again. Null where they were given up. */
+  localSteps(work: LocalSteps, batches: StepBatches): Promise<LocalStepsResult | null>;
   /** Any number of rows. */
   evaluate(batch: Batch): Promise<EvaluationResult>;
   /** Images: [rows, classes]. Text: [rows, tokens, vocabulary], where a window may be shorter than the context. */

@@ -2,7 +2,7 @@
 // computes the call in hand again. Steps that are light enough for it do not wait for that: WASM stands in until the other device is ready.
 // A step changes nothing but what it answers, so nothing is lost and nothing counts twice. Knows no backend.
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
-import type { Batch, EvaluationResult, StepResult } from "@weft/tensors";
+import type { Batch, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import type { Engine, SelfTestResult } from "./engine.ts";
 import { multiplyAdds } from "./step-cost.ts";
 
@@ -85,6 +85,15 @@ export class SteadyEngine implements Engine {
 
   step(batch: Batch): Promise<StepResult> {
     return this.#call((engine) => engine.step(batch));
+  }
+  /** A lost device takes the steps that it had done with it: all are taken again on the next one. */
+  localSteps(work: LocalSteps, batches: StepBatches): Promise<LocalStepsResult | null> {
+    let attempts = 0;
+    return this.#call((engine) => {
+      const attempt = ++attempts;
+      // What still runs on the lost device gets nothing more.
+      return engine.localSteps(work, async (step) => (attempt === attempts ? batches(step) : null));
+    });
   }
   evaluate(batch: Batch): Promise<EvaluationResult> {
     return this.#call((engine) => engine.evaluate(batch));

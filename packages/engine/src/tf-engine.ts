@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { scoreLogits } from "@weft/models";
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
-import type { Batch, EvaluationResult, StepResult } from "@weft/tensors";
+import type { Batch, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import { type Backend, DeviceMemoryError } from "./backend.ts";
 import { Computation } from "./computation.ts";
 import { type Engine, EngineUnfitError, type SelfTestResult } from "./engine.ts";
@@ -65,14 +65,11 @@ export class TfEngine implements Engine {
   async step(batch: Batch): Promise<StepResult> {
     const { microBatch } = this.#loaded ?? { microBatch: batch.rows };
     if (batch.rows !== microBatch) throw new Error(`A batch of ${batch.rows} rows where ${microBatch} were loaded`);
-    for (;;)
-      try {
-        const computation = this.#computation();
-        return await stepInPieces((piece) => computation.step(piece), batch, computation.microBatch);
-      } catch (error) {
-        if (!(error instanceof DeviceMemoryError)) throw error;
-        await this.#shrink(error);
-      }
+    return this.#withRoom((computation) => stepInPieces((piece) => computation.step(piece), batch, computation.microBatch));
+  }
+
+  localSteps(work: LocalSteps, batches: StepBatches): Promise<LocalStepsResult | null> {
+    return this.#withRoom((computation) => computation.localSteps(work, batches));
   }
 
   async evaluate(batch: Batch): Promise<EvaluationResult> {
@@ -103,6 +100,17 @@ export class TfEngine implements Engine {
       computation.dispose();
       throw error;
     }
+  }
+
+  /** Computes, all over again on smaller pieces where the device's memory is full. */
+  async #withRoom<T>(compute: (computation: Computation) => Promise<T>): Promise<T> {
+    for (;;)
+      try {
+        return await compute(this.#computation());
+      } catch (error) {
+        if (!(error instanceof DeviceMemoryError)) throw error;
+        await this.#shrink(error);
+      }
   }
 
   /** Goes on with batches of half as many rows, now and at later visits of this device. Throws where there is nothing left to halve. */

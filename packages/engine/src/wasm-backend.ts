@@ -2,8 +2,28 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
 import type { Batch } from "@weft/tensors";
-import { FixedInputs, FlatParameters, registerWasmBackend, Tape, WASM, type WasmBackend, WasmMemoryError } from "@weft/wasm";
-import { type Backend, DeviceMemoryError, NEVER_LOST, NO_OPTIONAL_KERNELS, type Program, readHost, useBackend } from "./backend.ts";
+import {
+  FixedInputs,
+  FlatOptimizer,
+  FlatParameters,
+  type Output,
+  registerWasmBackend,
+  Tape,
+  WASM,
+  type WasmBackend,
+  WasmMemoryError,
+} from "@weft/wasm";
+import {
+  type Backend,
+  DeviceMemoryError,
+  NEVER_LOST,
+  NO_OPTIONAL_KERNELS,
+  type Program,
+  readHost,
+  type Trainer,
+  type TrainerOptions,
+  useBackend,
+} from "./backend.ts";
 import { EngineUnavailableError } from "./engine.ts";
 
 export async function openWasm(): Promise<Backend> {
@@ -18,6 +38,10 @@ export async function openWasm(): Promise<Backend> {
     parameters: (layout) => new FlatParameters(backend, layout),
     read: (tensors) => Promise.resolve(readHost(tensors)),
     program: (example, run) => new WasmProgram(backend, example, run),
+    trainer: async (parameters, program, options) => {
+      if (!(parameters instanceof FlatParameters && program instanceof WasmProgram)) throw new Error("Not of the WASM backend");
+      return inMemory(() => new WasmTrainer(backend, parameters, program, options));
+    },
     optional: NO_OPTIONAL_KERNELS,
     // It stays registered: other engines of this thread may use it, and it holds nothing but their tensors.
     dispose: () => undefined,
@@ -43,25 +67,73 @@ class WasmProgram implements Program {
 
   async prepare(): Promise<void> {}
 
-  async run({ inputs, targets, weights }: Batch): Promise<Float32Array> {
-    this.#inputs.write({ inputs, targets, weights });
-    if (this.#tape === null) this.#tape = this.#record();
-    else this.#tape.replay();
-    return this.#tape.read();
+  async run(batch: Batch): Promise<Float32Array> {
+    return this.#computed(batch).read();
   }
 
-  #record(): Tape {
-    try {
-      return Tape.record(this.#backend, this.#compute);
-    } catch (error) {
-      if (error instanceof WasmMemoryError) throw new DeviceMemoryError(error.message);
-      throw error;
-    }
+  /** Computes, and says where the results lie. */
+  compute(batch: Batch): readonly Output[] {
+    return this.#computed(batch).outputs;
+  }
+
+  #computed({ inputs, targets, weights }: Batch): Tape {
+    this.#inputs.write({ inputs, targets, weights });
+    if (this.#tape === null) this.#tape = inMemory(() => Tape.record(this.#backend, this.#compute));
+    else this.#tape.replay();
+    return this.#tape;
   }
 
   dispose(): void {
     this.#tape?.dispose();
     this.#tape = null;
     this.#inputs.dispose();
+  }
+}
+
+class WasmTrainer implements Trainer {
+  readonly #backend: WasmBackend;
+  readonly #parameters: FlatParameters;
+  readonly #program: WasmProgram;
+  readonly #optimizer: FlatOptimizer;
+  #lossSum = 0;
+
+  constructor(backend: WasmBackend, parameters: FlatParameters, program: WasmProgram, { layout, optimizer, clipNorm }: TrainerOptions) {
+    this.#backend = backend;
+    this.#parameters = parameters;
+    this.#program = program;
+    this.#optimizer = new FlatOptimizer(backend, parameters, layout, { optimizer, clipNorm });
+  }
+
+  async step(batches: readonly Batch[], samples: number, learningRate: number): Promise<void> {
+    for (const [index, batch] of batches.entries()) {
+      const outputs = this.#program.compute(batch);
+      this.#optimizer.gather(outputs.slice(0, -1), index > 0);
+      this.#lossSum += this.#backend.instance.f32((outputs.at(-1) as Output).at, 1)[0] as number;
+    }
+    this.#optimizer.apply(learningRate, 1 / samples);
+  }
+
+  async read(): Promise<{ readonly weights: Float32Array; readonly lossSum: number }> {
+    const lossSum = this.#lossSum;
+    this.#lossSum = 0;
+    return { weights: this.#parameters.read(), lossSum };
+  }
+
+  reset(): void {
+    this.#optimizer.reset();
+    this.#lossSum = 0;
+  }
+
+  dispose(): void {
+    this.#optimizer.dispose();
+  }
+}
+
+function inMemory<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof WasmMemoryError) throw new DeviceMemoryError(error.message);
+    throw error;
   }
 }

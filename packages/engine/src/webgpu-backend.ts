@@ -18,6 +18,7 @@ import {
   openDevice,
   registerWebGpuBackend,
   restoreKernel,
+  type Source,
   strikeKernel,
   Tape,
   tuneMatmul,
@@ -25,6 +26,7 @@ import {
   WEBGPU,
 } from "@weft/webgpu";
 import { type Backend, DeviceMemoryError, type Program, useBackend } from "./backend.ts";
+import { DeviceTrainer } from "./device-trainer.ts";
 import { EngineUnavailableError } from "./engine.ts";
 
 export interface WebGpuOptions {
@@ -63,16 +65,16 @@ export async function openWebGpu({ gpu, allowSoftware, memory = forgetfulMemory(
     info: { backend: "webgpu", description, software },
     lost: opened.value.lost.then(({ message }) => message || "The GPU was lost"),
     use: () => useBackend(WEBGPU),
-    parameters: (layout) => {
-      const parameters = new DeviceParameters(backend, layout);
-      return {
-        tensors: parameters.tensors,
-        write: (flat) => parameters.write(flat),
-        dispose: () => parameters.dispose(),
-      };
-    },
+    parameters: (layout) => new DeviceParameters(backend, layout),
     read: (tensors) => readBack.read(tensors),
     program: (example, run) => new DeviceProgram(backend, readBack, example, run, tune),
+    trainer: async (parameters, program, { optimizer, clipNorm }) => {
+      if (!(parameters instanceof DeviceParameters && program instanceof DeviceProgram)) throw new Error("Not of the WebGPU backend");
+      const compute = (batch: Batch): Promise<readonly Source[]> => program.compute(batch);
+      const { made, enough } = inMemory(device, () => new DeviceTrainer(backend, { parameters, readBack, optimizer, clipNorm, compute }));
+      await enough;
+      return made;
+    },
     optional: {
       names: OPTIONAL_KERNELS,
       get remembered() {
@@ -165,30 +167,39 @@ class DeviceProgram implements Program {
     if (await this.#tune()) await compile();
   }
 
-  async run({ inputs, targets, weights }: Batch): Promise<Float32Array> {
+  run(batch: Batch): Promise<Float32Array> {
+    return this.#computed(batch, ({ outputs }) => this.#readBack.readSources(outputs));
+  }
+
+  /** Computes, and says where the results lie. */
+  compute(batch: Batch): Promise<readonly Source[]> {
+    return this.#computed(batch, async ({ outputs }) => outputs);
+  }
+
+  async #computed<T>({ inputs, targets, weights }: Batch, then: (tape: Tape) => Promise<T>): Promise<T> {
     this.#inputs.write({ inputs, targets, weights });
     if (this.#tape !== null) {
       this.#tape.replay();
-      return this.#readBack.readSources(this.#tape.outputs);
+      return then(this.#tape);
     }
     const { made, enough } = inMemory(this.#backend.device, () => {
       const tape = Tape.record(this.#backend, this.#compute);
-      return { tape, values: this.#readBack.readSources(tape.outputs) };
+      return { tape, result: then(tape) };
     });
-    const read = made.values.then(
+    const settled = made.result.then(
       () => undefined,
       () => undefined,
     );
     try {
       await enough;
     } catch (error) {
-      await read;
+      await settled;
       useBackend(WEBGPU);
       made.tape.dispose();
       throw error;
     }
     this.#tape = made.tape;
-    return made.values;
+    return made.result;
   }
 
   dispose(): void {

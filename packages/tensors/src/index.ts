@@ -5,6 +5,8 @@ export * from "./codecs.ts";
 export * from "./error-feedback.ts";
 export * from "./f16.ts";
 export * from "./layout.ts";
+export * from "./local-steps.ts";
+export * from "./permutation.ts";
 export * from "./random.ts";
 export * from "./reduce.ts";
 export * from "./safetensors.ts";

@@ -1,30 +1,7 @@
 // Which sample stands at a position of a run's endless sample stream: any position on its own, the same on every machine.
 // Knows no data: a sample is a number, an image's index or a window's first token.
 import { type DatasetManifest, type RunSpec, readsText, type SamplerSpec, totalSamples } from "@weft/protocol";
-import { type RandomStream, randomStream } from "@weft/tensors";
-
-const ROUNDS = 10;
-
-/**
- * Image of `index` under the seeded permutation `epoch` of 0 ... size - 1, in constant time and memory: a Feistel network that
- * adds on Z_a x Z_b with a*b at or just above `size` (the generalised Feistel construction of Black and Rogaway, CT-RSA 2002),
- * walked on until it lands inside.
- */
-function permuted(random: RandomStream, size: number, index: number): number {
-  const a = Math.ceil(Math.sqrt(size));
-  const b = Math.ceil(size / a);
-  let value = index;
-  do {
-    let left = value % a;
-    let right = (value - left) / a;
-    for (let round = 0; round < ROUNDS; round += 2) {
-      left = (left + (random.bits53At(right * ROUNDS + round) % a)) % a;
-      right = (right + (random.bits53At(left * ROUNDS + round + 1) % b)) % b;
-    }
-    value = left + a * right;
-  } while (value >= size);
-  return value;
-}
+import { permuted, type RandomStream, randomStream } from "@weft/tensors";
 
 // A lease draws thousands of neighbouring positions: the key of their epoch is made once.
 type Use = "permutation" | "window" | "visit" | "order";

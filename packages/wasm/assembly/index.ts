@@ -7,3 +7,4 @@ export { embedding, embeddingGradient } from "./embedding";
 export { layerNorm, layerNormGradient } from "./layer-norm";
 export { lstm, lstmGradient, lstmScratchBytes } from "./lstm";
 export { matmul, matmulScratchBytes } from "./matmul";
+export { adamw, sgd } from "./optimizers";

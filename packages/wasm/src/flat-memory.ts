@@ -17,8 +17,17 @@ export class FlatParameters {
     this.tensors = parameters.map(({ offset, shape }) => tf.keep(backend.wrap(this.#at + 4 * offset, shape, "float32")));
   }
 
+  /** Address of the first value; they lie without gaps. */
+  get at(): number {
+    return this.#at;
+  }
+
   write(flat: Float32Array): void {
     this.#backend.instance.f32(this.#at, this.#size).set(flat);
+  }
+
+  read(): Float32Array<ArrayBuffer> {
+    return this.#backend.instance.f32(this.#at, this.#size).slice();
   }
 
   dispose(): void {

@@ -2,6 +2,7 @@
 import { moduleBytes } from "./module.ts";
 
 const FUNCTIONS = [
+  "adamw",
   "add",
   "attention",
   "attentionGradient",
@@ -20,6 +21,7 @@ const FUNCTIONS = [
   "lstmGradient",
   "matmul",
   "reluGradient",
+  "sgd",
 ] as const;
 export type KernelFunction = (typeof FUNCTIONS)[number];
 /** Pointers, extents and switches, in the order of assembly/. */

@@ -4,7 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Command, WasmBackend } from "./backend.ts";
 
-interface Output {
+export interface Output {
   readonly at: number;
   readonly size: number;
 }
@@ -12,13 +12,14 @@ interface Output {
 export class Tape {
   readonly #backend: WasmBackend;
   readonly #commands: readonly Command[];
-  readonly #outputs: readonly Output[];
+  /** Where the results lie. */
+  readonly outputs: readonly Output[];
   readonly #release: () => void;
 
   private constructor(backend: WasmBackend, commands: readonly Command[], outputs: readonly Output[], release: () => void) {
     this.#backend = backend;
     this.#commands = commands;
-    this.#outputs = outputs;
+    this.outputs = outputs;
     this.#release = release;
   }
 
@@ -40,9 +41,9 @@ export class Tape {
 
   /** The outputs' values, one behind the other. */
   read(): Float32Array<ArrayBuffer> {
-    const flat = new Float32Array(this.#outputs.reduce((sum, { size }) => sum + size, 0));
+    const flat = new Float32Array(this.outputs.reduce((sum, { size }) => sum + size, 0));
     let offset = 0;
-    for (const { at, size } of this.#outputs) {
+    for (const { at, size } of this.outputs) {
       flat.set(this.#backend.instance.f32(at, size), offset);
       offset += size;
     }

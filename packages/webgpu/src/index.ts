@@ -1,4 +1,5 @@
 // WebGPU under TensorFlow.js: a device of our own, its registration, flat uploads and read-backs.
+export type { Source } from "./buffer-tensors.ts";
 export { DeviceOptimizer, type DeviceOptimizerOptions } from "./device-optimizer.ts";
 export { DEVICE_CODECS, DeviceUpdate } from "./encoders/device-update.ts";
 export { DeviceInputs, DeviceParameters, FlatReadBack } from "./flat-buffers.ts";
@@ -7,7 +8,6 @@ export { installKernels, OPTIONAL_KERNELS, restoreKernel, strikeKernel } from ".
 export { installMatmul } from "./kernels/matmul.ts";
 export { choicesOf } from "./kernels/matmul-choices.ts";
 export { type Struck, tuneMatmul } from "./kernels/matmul-tuner.ts";
-export type { OptimizerKind } from "./kernels/optimizers.ts";
 export { type OpenDeviceOptions, type OpenDeviceResult, type OpenedDevice, openDevice } from "./open-device.ts";
 export { compileAhead, registerWebGpuBackend, unregisterWebGpuBackend, WEBGPU } from "./register-backend.ts";
 export { Tape } from "./tape.ts";

@@ -6,6 +6,7 @@ import { createEngine } from "@weft/engine";
 import { initialWeights, layoutFor } from "@weft/models";
 import { lossSum, type ModelTensors } from "@weft/models/tf";
 import type { ModelSpec } from "@weft/protocol";
+import type { OptimizerKind } from "@weft/tensors";
 import { outerOptimizer } from "@weft/training";
 import {
   adapterKey,
@@ -16,7 +17,6 @@ import {
   FlatReadBack,
   forgetfulMemory,
   installKernels,
-  type OptimizerKind,
   openDevice,
   registerWebGpuBackend,
   Tape,

@@ -2,7 +2,7 @@
 // recorded steps too. A missing adapter fails.
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
-import { layoutOf, randomStream, streamKey, threefry2x32 } from "@weft/tensors";
+import { layoutOf, type OptimizerKind, randomStream, streamKey, threefry2x32 } from "@weft/tensors";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { adamw } from "../../../training/src/optimizers/adamw.ts";
@@ -14,7 +14,6 @@ import {
   DeviceParameters,
   FlatReadBack,
   installKernels,
-  type OptimizerKind,
   openDevice,
   registerWebGpuBackend,
   restoreKernel,

@@ -3,6 +3,7 @@
 // f32, their length a multiple of 4; values that no parameter has stay 0. What changes from step to step stands in a buffer.
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import type { OptimizerKind } from "@weft/tensors";
 import { type Kernel, launch, workgroupsFor } from "../launch.ts";
 import { usesSubgroups } from "../variants.ts";
 import { rowKernel, ROW_THREADS as THREADS } from "./row-sum.ts";
@@ -10,16 +11,6 @@ import { rowKernel, ROW_THREADS as THREADS } from "./row-sum.ts";
 /** Sums of squares that the norm is made of. */
 const PARTIALS = 64;
 const MAX_F32 = "3.4028234e38";
-
-export type OptimizerKind =
-  | { readonly kind: "sgd"; readonly momentum: number; readonly weightDecay: number }
-  | {
-      readonly kind: "adamw";
-      readonly beta1: number;
-      readonly beta2: number;
-      readonly epsilon: number;
-      readonly weightDecay: number;
-    };
 
 const EACH = `for (var i = id.x; i < uniforms.fours; i = i + groups.x * ${THREADS}u)`;
 
@@ -63,6 +54,30 @@ export function clipByNorm(backend: WebGPUBackend, values: TensorInfo, sums: Ten
   const fours = foursOf(values);
   const workgroups = [workgroupsFor(fours, THREADS), 1, 1] as const;
   launch(backend, { kernel: clip(usesSubgroups(backend)), inputs: [sums], outputs: [values], uniforms: [fours, limit], workgroups });
+}
+
+const addition: Kernel = {
+  name: "add to a flat vector",
+  outputs: { sum: "vec4<f32>" },
+  inputs: { more: "vec4<f32>" },
+  uniforms: { fours: "u32" },
+  body: `
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  ${EACH} { sum[i] = sum[i] + more[i]; }
+}`,
+};
+
+/** `sum` += `more`; `sum` is a tensor on a buffer of ours. */
+export function addFlat(backend: WebGPUBackend, sum: TensorInfo, more: TensorInfo): void {
+  const fours = foursOf(sum);
+  launch(backend, {
+    kernel: addition,
+    inputs: [more],
+    outputs: [sum],
+    uniforms: [fours],
+    workgroups: [workgroupsFor(fours, THREADS), 1, 1],
+  });
 }
 
 const gradient = (clips: boolean): string => (clips ? factorOf("scalars[3]") : "\n  let factor = scalars[3];");
