@@ -64,8 +64,8 @@ describe("local steps on a GPU that is lost or full", { timeout: TIMEOUT_MS }, (
     isRight(result);
     expect(asked.slice(0, 4)).toEqual([0, 1, 2, 3]);
     expect(asked.slice(-5)).toEqual([0, 1, 2, 3, 4]);
-    expect(devices.length).toBe(2);
     isRight(await engine.localSteps(ADAMW, batchesOf(model, 6)));
+    await vi.waitFor(() => expect(devices).toHaveLength(2));
     engine.dispose();
   });
 

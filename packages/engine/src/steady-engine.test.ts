@@ -1,7 +1,7 @@
 // What takes the place of a lost device, and when: on scripted engines, without a GPU. Real devices are lost in resilience.browser.test.ts.
 import { layoutFor, probeBatch, probeWeights } from "@weft/models";
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
-import type { Batch, StepResult } from "@weft/tensors";
+import type { Batch, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import { describe, expect, it } from "vitest";
 import type { Engine } from "./engine.ts";
 import { SteadyEngine } from "./steady-engine.ts";
@@ -52,6 +52,15 @@ class ScriptedEngine implements Engine {
     if (await Promise.race([this.lost.then(() => true), Promise.resolve(false)])) throw new Error("gone");
     if (this.#weights === null) throw new Error("step before setWeights");
     return { gradientSum: new Float32Array(batch.rows), lossSum: this.#weights.reduce((sum, value) => sum + value, 0) };
+  }
+  /** Each weight moves by 1 a step. */
+  async localSteps({ steps }: LocalSteps, batches: StepBatches): Promise<LocalStepsResult | null> {
+    if (this.#weights === null) throw new Error("localSteps before setWeights");
+    for (let step = 0; step < steps; step++) {
+      if ((await batches(step)) === null) return null;
+      if (await Promise.race([this.lost.then(() => true), Promise.resolve(false)])) throw new Error("gone");
+    }
+    return { update: new Float32Array(this.#weights.length).fill(steps), lossSum: 0, samples: steps };
   }
   evaluate = () => Promise.reject(new Error("not asked for"));
   logits = () => Promise.reject(new Error("not asked for"));
@@ -125,6 +134,19 @@ describe("in the place of a lost device", () => {
     await turn();
     expect(await step()).toEqual(["webgpu", weights.length / 2]);
     expect(gpu.loads).toEqual([LIGHT, OTHER]);
+  });
+
+  it("local steps begin again from the first, and what still runs on the lost device gets no more samples", async () => {
+    const { engine, first } = await scene({ next: [new ScriptedEngine("webgpu")] });
+    const asked: number[] = [];
+    const work = { steps: 3, optimizer: { kind: "sgd", momentum: 0, weightDecay: 0 }, learningRate: 1, clipNorm: 1, state: null } as const;
+    const result = await engine.localSteps(work, async (step) => {
+      asked.push(step);
+      if (asked.length === 2) first.lose("crash");
+      return [probeBatch(LIGHT, ROWS, ROWS, step)];
+    });
+    expect(result).toMatchObject({ samples: 3 });
+    expect(asked).toEqual([0, 1, 0, 1, 2]);
   });
 
   it("a heavy step waits for the next device, whether it was loaded before or is loaded meanwhile", async () => {

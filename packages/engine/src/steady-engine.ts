@@ -92,7 +92,7 @@ export class SteadyEngine implements Engine {
     return this.#call((engine) => {
       const attempt = ++attempts;
       // What still runs on the lost device gets nothing more.
-      return engine.localSteps(work, async (step) => (attempt === attempts ? batches(step) : null));
+      return engine.localSteps(work, async (step) => (attempt === attempts && this.#word === null ? batches(step) : null));
     });
   }
   evaluate(batch: Batch): Promise<EvaluationResult> {
