@@ -242,7 +242,7 @@ export const RunSpec = z.strictObject({
   round: z.strictObject({
     /** How long a lease should take on the device that gets it. */
     leaseMs: int(100, 600_000),
-    /** After this long an assignment is overdue and its lease is given again. */
+    /** After this long an assignment is overdue and its lease is given again; for who comes back to a lease that it missed it is twice as long each time. */
     deadlineMs: int(1_000, 3_600_000),
     /** A contribution whose base is older than this many versions is refused. In gradient mode the base must be current: 0. */
     maxStaleness: int(0, 1_000),

@@ -1,6 +1,6 @@
 import { MAX_OPEN_ASSIGNMENTS } from "@weft/protocol";
 import { describe, expect, it } from "vitest";
-import { type Desk, effectOf, key, openDesk, specOf } from "../test/desk.ts";
+import { DEVICE, type Desk, effectOf, key, openDesk, specOf } from "../test/desk.ts";
 import { MAX_GIVE_BACKS } from "./caps.ts";
 import type { AssignmentGiven } from "./inputs.ts";
 import { MAX_LIVE_ASSIGNMENTS, tailAgeMs } from "./offers.ts";
@@ -47,6 +47,29 @@ describe("leases", () => {
     desk.send({ kind: "leave", volunteer: key(1), reason: "goodbye" });
     expect(desk.take(3, 2)).toMatchObject({ lease: first.lease, attempt: 2, start: 0, samples: 4 });
     expect(desk.take(3, 2)).toMatchObject({ lease: second.lease, attempt: 2, start: 4, samples: 4 });
+  });
+
+  it("that a volunteer did not do in time give it twice as long each time, and others the ordinary deadline", () => {
+    const desk = openDesk([1, 2]);
+    const lease = desk.take(2, 1_000).lease;
+    desk.send({ kind: "leave", volunteer: key(2), reason: "goodbye" });
+    const lasts = (volunteer: number): number => {
+      const assignment = desk.take(volunteer, 1);
+      expect(assignment.lease).toBe(lease);
+      return assignment.deadlineAtMs - desk.nowMs;
+    };
+    const times: number[] = [];
+    for (let attempt = 0; attempt < 8; attempt++) {
+      times.push(lasts(1));
+      if (attempt % 2 === 0) desk.send({ kind: "release", volunteer: key(1), lease, attempt: attempt + 2 });
+      else {
+        desk.pass(times.at(-1) ?? 0);
+        desk.send({ kind: "tick" });
+      }
+    }
+    expect(times.map((ms) => ms / 10_000)).toEqual([1, 2, 4, 8, 16, 32, 64, 64]);
+    desk.send({ kind: "join", volunteer: key(3), name: null, device: DEVICE });
+    expect(lasts(3)).toBe(10_000);
   });
 
   it("whose answer is being sent are given to nobody else, until half a deadline after its own; a newcomer's are", () => {
@@ -242,7 +265,7 @@ describe("whose turn it is", () => {
     const giveUp = (volunteer: number): void => {
       const given = desk.take(volunteer);
       if (end === "released") release(desk, volunteer, given);
-      else desk.pass(10_000);
+      else desk.pass(given.deadlineAtMs - desk.nowMs);
       desk.send({ kind: "tick" });
     };
     giveUp(1);

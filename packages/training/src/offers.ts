@@ -7,7 +7,7 @@ import type { Decision } from "./inputs.ts";
 import { leaseSamples } from "./lease-size.ts";
 import { assignedReason, nothingLeftReason } from "./reasons.ts";
 import { isComplete, isEstablished, liveAssignments, type ReadonlyLease, type ReadonlyRound, type ReadonlyRun } from "./state.ts";
-import { firstRefusalMs, isLastInLine, isWorn, MAX_ATTEMPTS, yieldsToEstablished } from "./turns.ts";
+import { deadlineMsOf, firstRefusalMs, isLastInLine, isWorn, MAX_ATTEMPTS, yieldsToEstablished } from "./turns.ts";
 
 /**
  * Live assignments of one lease: one slow device, one that vanished, and still one that answers. While an established volunteer is
@@ -52,7 +52,7 @@ export function decideRequest(
     const retryAfterMs = Math.min(MAX_RETRY_MS, Math.max(MIN_RETRY_MS, nextChangeMs(state, round, volunteer, allowance, nowMs)));
     return { events: [], effects: [{ kind: "no-lease", volunteer, code: "no-work", reason, retryAfterMs }], reason };
   }
-  const deadlineAtMs = nowMs + state.spec.round.deadlineMs;
+  const deadlineAtMs = nowMs + deadlineMsOf(state, round.leases.get(offer.lease), volunteer);
   const { version, weights } = state;
   return {
     events: [{ type: "lease-assigned", ...offer, volunteer, deadlineAtMs }],
@@ -97,15 +97,15 @@ function findWaiting(
 }
 
 /**
- * An answer that is being sent is waited for, until half a deadline after its own: computed a second time, one of the two would be in vain.
+ * An answer that is being sent is waited for, until half a deadline after the specification's: computed a second time, one of the two would be in vain.
  * Not a newcomer's: it has shown no answer yet, and could hold up the round by sending slowly.
  */
 const isArriving = (state: ReadonlyRun, lease: ReadonlyLease, arriving: ReadonlySet<LeaseId>, nowMs: number): boolean =>
   arriving.has(lease.lease) &&
   lease.assignments.some(
-    ({ volunteer, deadlineAtMs, end }) =>
+    ({ volunteer, assignedAtMs, end }) =>
       (end === null || end === "expired") &&
-      nowMs < deadlineAtMs + state.spec.round.deadlineMs / 2 &&
+      nowMs < assignedAtMs + 1.5 * state.spec.round.deadlineMs &&
       isEstablished(state.volunteers.get(volunteer)),
   );
 

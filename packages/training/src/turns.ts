@@ -24,6 +24,20 @@ export const yieldsToEstablished = (state: ReadonlyRun, volunteer: string): bool
 /** Ends by which a key has shown that it does not answer this lease. Who left may come back to it; a late answer even counts. */
 const UNANSWERED: ReadonlySet<string | null> = new Set(["expired", "released", "refused"]);
 
+/** The longest deadline that an assignment gets, in deadlines of the specification. */
+const MOST_DEADLINES = 64;
+
+/**
+ * How long an assignment may take. A lease stays as it was cut, perhaps for a faster device that is gone: whoever comes back to one that it
+ * did not do in time has twice as long for it each time, so that a slow device that is alone gets through all the same.
+ */
+export function deadlineMsOf(state: ReadonlyRun, lease: ReadonlyLease | undefined, volunteer: string): number {
+  const missed = (lease?.assignments ?? []).filter(
+    ({ volunteer: holder, end }) => holder === volunteer && (end === "expired" || end === "released"),
+  );
+  return state.spec.round.deadlineMs * Math.min(MOST_DEADLINES, 2 ** missed.length);
+}
+
 /**
  * Whether this volunteer had the lease without answering it while somebody present has not: then it waits. An established volunteer's
  * turn comes again as soon as one other has had it in vain too, so that a crowd of new keys cannot send it to the end of their queue.
