@@ -1,1 +1,2 @@
-export function compile(): Promise<Buffer>;
+export const MODULES: readonly { readonly entry: string; readonly file: string }[];
+export function compile(entry: string): Promise<Buffer>;

@@ -24,6 +24,14 @@ export interface BlockReader {
   next(into: Float32Array): CodecRefusal | null;
 }
 
+/** Where whole levels and their scales lie in a codec's bytes, for who decodes them faster than `open` does. */
+export interface PackedLevels {
+  /** Levels are from -top to top; a value is level * scale / top. */
+  readonly top: number;
+  /** One f16 little-endian for each 256 values, and the levels as the codec packs them. Checks neither; refuses all else that `open` refuses. */
+  split(bytes: Uint8Array, size: number): { readonly ok: true; readonly scales: Uint8Array; readonly packed: Uint8Array } | CodecRefusal;
+}
+
 export interface Codec {
   readonly name: string;
   /** Bits a parameter takes at most, for docs and choice. */
@@ -35,6 +43,7 @@ export interface Codec {
   encode(update: Float32Array, stream: CodecStream): Encoded;
   /** What `encode` gives, from its scales and levels as somebody else has packed them: a GPU, say. Absent: as they are. */
   seal?(packed: Uint8Array, size: number): Uint8Array;
+  readonly packedLevels?: PackedLevels;
   /** `bytes` may be an unaligned view, and is not changed. Refuses a wrong length before any arithmetic. */
   open(bytes: Uint8Array, size: number): { readonly ok: true; readonly reader: BlockReader } | CodecRefusal;
 }

@@ -2,7 +2,7 @@
 // Layout: ceil(size / 256) scales as f16 little-endian, then the packed levels. Per block m = max|x| rounded up to f16 and
 // q = clamp(floor(x/m*L + u), -L, L) with u uniform in [0, 1) from the lease's stream; decoded q*m/L. Every step of the encoder is
 // rounded to f32, so that a GPU which rounds correctly packs the same bytes. Knows not how levels become bytes.
-import { type Codec, type CodecRefusal, DECODE_BLOCK } from "../codec.ts";
+import { type Codec, type CodecRefusal, DECODE_BLOCK, type PackedLevels } from "../codec.ts";
 import { f16RoundedUp, f16ToNumber } from "../f16.ts";
 import { randomStream } from "../random.ts";
 import { allFinite } from "../reduce.ts";
@@ -39,6 +39,12 @@ function largest(values: Float32Array, from: number, to: number): number {
 export function blockQuantised(packing: LevelPacking): Codec {
   const { name, levels: top } = packing;
   const encodedBytes = (size: number): number => 2 * blocksOf(size) + packing.packedBytes(size);
+  const split: PackedLevels["split"] = (bytes, size) => {
+    const wanted = encodedBytes(size);
+    if (bytes.length !== wanted) return wrongLength(name, bytes.length, wanted, size);
+    const packed = bytes.subarray(2 * blocksOf(size));
+    return packing.checkEnd(packed, size) ?? { ok: true, scales: bytes.subarray(0, 2 * blocksOf(size)), packed };
+  };
   return {
     name,
     bitsPerParameter: packing.bitsPerLevel + 16 / QUANTISED_BLOCK,
@@ -73,12 +79,11 @@ export function blockQuantised(packing: LevelPacking): Codec {
       packing.pack(levels, bytes.subarray(2 * blocks));
       return { ok: true, bytes };
     },
+    packedLevels: { top, split },
     open: (bytes, size) => {
-      const wanted = encodedBytes(size);
-      if (bytes.length !== wanted) return wrongLength(name, bytes.length, wanted, size);
-      const packed = bytes.subarray(2 * blocksOf(size));
-      const trailing = packing.checkEnd(packed, size);
-      if (trailing !== null) return trailing;
+      const parts = split(bytes, size);
+      if (!parts.ok) return parts;
+      const { scales, packed } = parts;
       const levels = new Int8Array(Math.min(size, DECODE_BLOCK));
       let from = 0;
       return {
@@ -86,7 +91,7 @@ export function blockQuantised(packing: LevelPacking): Codec {
         reader: {
           next: (into) => {
             const some = levels.subarray(0, into.length);
-            const refused = packing.unpack(packed, from, some) ?? scaled(bytes, from, some, into, top);
+            const refused = packing.unpack(packed, from, some) ?? scaled(scales, from, some, into, top);
             from += into.length;
             return refused;
           },
@@ -96,10 +101,10 @@ export function blockQuantised(packing: LevelPacking): Codec {
   };
 }
 
-function scaled(bytes: Uint8Array, from: number, levels: Int8Array, into: Float32Array, top: number): CodecRefusal | null {
+function scaled(scales: Uint8Array, from: number, levels: Int8Array, into: Float32Array, top: number): CodecRefusal | null {
   for (let start = 0; start < into.length; start += QUANTISED_BLOCK) {
     const block = (from + start) / QUANTISED_BLOCK;
-    const scale = readScale(bytes, 2 * block, block);
+    const scale = readScale(scales, 2 * block, block);
     if (typeof scale !== "number") return scale;
     const end = Math.min(into.length, start + QUANTISED_BLOCK);
     for (let at = start; at < end; at++) {

@@ -1,6 +1,6 @@
 // A codec whose bytes are entropy-coded where that saves a tenth: one byte says which form follows (0: as the codec writes them, 1: coded).
 // Whatever is coded is first brought back to the codec's own bytes, whose length is known, so all of its checks stand.
-import type { Codec, Encoded } from "../codec.ts";
+import type { Codec, Encoded, PackedLevels } from "../codec.ts";
 import { fault } from "./faults.ts";
 
 const WORTH = 0.9;
@@ -26,6 +26,21 @@ export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
     bytes.set(chosen, 1);
     return bytes;
   };
+  /** The codec's own bytes, its own checks not yet made. */
+  const unsealed = (bytes: Uint8Array, size: number): Encoded => {
+    if (bytes.length < 1 || bytes.length > mostBytes(size))
+      return fault("wrong-length", `${name} of ${size} values takes 1 to ${mostBytes(size)} bytes, not ${bytes.length}`);
+    const rest = bytes.subarray(1);
+    if (bytes[0] === PLAIN) return { ok: true, bytes: rest };
+    return bytes[0] === CODED ? form.decode(rest, size) : fault("bad-payload", `${name} has no form ${bytes[0]}`);
+  };
+  const levelsOf = ({ top, split }: PackedLevels): PackedLevels => ({
+    top,
+    split: (bytes, size) => {
+      const packed = unsealed(bytes, size);
+      return packed.ok ? split(packed.bytes, size) : packed;
+    },
+  });
   return {
     name,
     bitsPerParameter: codec.bitsPerParameter,
@@ -36,14 +51,10 @@ export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
       return plain.ok ? { ok: true, bytes: seal(plain.bytes, update.length) } : plain;
     },
     seal,
+    ...(codec.packedLevels === undefined ? {} : { packedLevels: levelsOf(codec.packedLevels) }),
     open: (bytes, size) => {
-      if (bytes.length < 1 || bytes.length > mostBytes(size))
-        return fault("wrong-length", `${name} of ${size} values takes 1 to ${mostBytes(size)} bytes, not ${bytes.length}`);
-      const rest = bytes.subarray(1);
-      if (bytes[0] === PLAIN) return codec.open(rest, size);
-      if (bytes[0] !== CODED) return fault("bad-payload", `${name} has no form ${bytes[0]}`);
-      const plain = form.decode(rest, size);
-      return plain.ok ? codec.open(plain.bytes, size) : plain;
+      const packed = unsealed(bytes, size);
+      return packed.ok ? codec.open(packed.bytes, size) : packed;
     },
   };
 }
