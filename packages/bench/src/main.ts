@@ -3,12 +3,14 @@
 import { parseArgs } from "node:util";
 import { type Bench, meets } from "./bench.ts";
 import { faultsBench } from "./benches/faults/faults.ts";
+import { ingestBench } from "./benches/ingest/ingest.ts";
 import { pathBench } from "./benches/path.ts";
 import { stepBench } from "./benches/step.ts";
 import { swarmBench } from "./benches/swarm.ts";
+import { uplinkBench } from "./benches/uplink/uplink.ts";
 import { reportOf, tableOf, writeReport } from "./report.ts";
 
-const BENCHES: readonly Bench[] = [faultsBench, pathBench, stepBench, swarmBench];
+const BENCHES: readonly Bench[] = [faultsBench, ingestBench, pathBench, stepBench, swarmBench, uplinkBench];
 const DEFAULT_SEED = 7;
 
 async function main(): Promise<number> {

@@ -14,7 +14,7 @@ import {
 } from "@weft/protocol";
 import type { Storage } from "@weft/storage";
 import { codecNamed, decode, f32FromBytes, f32ToBytes, norm } from "@weft/tensors";
-import type { CloseRound } from "@weft/training";
+import type { AggregationRule, CloseRound } from "@weft/training";
 import type { CheckpointInput, ClosedRound, Compute, Inspection, SpooledUpload } from "./ports.ts";
 import { closeFromBlobs } from "./round-blobs.ts";
 import type { UploadSpool } from "./upload-spool.ts";
@@ -26,6 +26,8 @@ export interface LocalComputeOptions {
   readonly evaluate: (spec: RunSpec, manifest: DatasetManifest, weights: Float32Array) => Promise<Evaluation>;
   /** A faster SHA-256 than the portable one, where the platform has it. */
   readonly hash?: (bytes: Uint8Array) => Sha256;
+  /** A faster mean with the bits of @weft/training's, where the platform has it. */
+  readonly mean?: AggregationRule;
 }
 
 export class LocalCompute implements Compute {
@@ -48,8 +50,8 @@ export class LocalCompute implements Compute {
   }
 
   async closeRound(run: string, spec: RunSpec, parameters: number, round: CloseRound): Promise<ClosedRound> {
-    const { storage } = this.#options;
-    const next = await closeFromBlobs(storage, run, spec, parameters, round);
+    const { storage, mean } = this.#options;
+    const next = await closeFromBlobs(storage, run, spec, parameters, round, mean);
     if (next.lossMean === null) throw new Error("a round without a contribution was closed");
     const weights = await storage.blobs.put(f32ToBytes(next.weights));
     const optimizer = await storage.blobs.put(next.optimizer);

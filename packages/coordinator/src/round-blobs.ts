@@ -3,7 +3,7 @@
 import type { BlobRef, RunSpec, Sha256 } from "@weft/protocol";
 import type { Storage } from "@weft/storage";
 import { f32FromBytes } from "@weft/tensors";
-import { type NextVersion, openRound } from "@weft/training";
+import { type AggregationRule, type NextVersion, openRound } from "@weft/training";
 
 export interface RoundInput {
   readonly weights: BlobRef;
@@ -43,13 +43,17 @@ export class RoundDamaged extends Error {
 export const isForGood = (error: unknown): boolean =>
   error instanceof Error && (error.name === DAMAGED || (error as { code?: unknown }).code === "damaged");
 
-/** Reads what a round needs, one contribution at a time, and closes it. Rejects with RoundDamaged or a StorageFault. */
+/**
+ * Reads what a round needs, one contribution at a time, and closes it. Rejects with RoundDamaged or a StorageFault. `fastMean`: an
+ * implementation of the mean with the bits of @weft/training's, which is used where there is none.
+ */
 export async function closeFromBlobs(
   { blobs, contributions }: RoundReader,
   run: string,
   spec: RunSpec,
   parameters: number,
   round: RoundInput,
+  fastMean?: AggregationRule,
 ): Promise<NextVersion> {
   const blob = async (ref: BlobRef, what: string): Promise<Uint8Array> => {
     const bytes = await blobs.get(ref.sha256);
@@ -59,7 +63,7 @@ export async function closeFromBlobs(
   const weights = f32FromBytes(await blob(round.weights, "the weights"));
   if (weights.length !== parameters) throw new RoundDamaged(`the weights have ${weights.length} values, the model ${parameters}`);
   const optimizer = round.optimizer === null ? null : await blob(round.optimizer, "the optimiser state");
-  const open = openRound({ spec, weights, optimizer, learningRate: round.learningRate });
+  const open = openRound({ spec, weights, optimizer, learningRate: round.learningRate }, fastMean);
   for (const { sha256, ...contribution } of round.contributions) {
     const bytes = await contributions.get(run, sha256);
     if (bytes === null) throw new RoundDamaged(`contribution ${sha256} is missing`);

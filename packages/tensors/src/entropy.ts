@@ -107,32 +107,58 @@ function readTable(bytes: Uint8Array): { readonly frequencies: Uint16Array; read
   return sum === TOTAL && spare === 0 ? { frequencies, bytes: length } : null;
 }
 
-/** Gives exactly `length` bytes, or a sentence for what `compress` never writes. Takes time in proportion to `length`, whatever arrives. */
-export function expand(compressed: Uint8Array, length: number): Expanded {
-  if (length === 0) return compressed.length === 0 ? { ok: true, bytes: new Uint8Array(0) } : refused("nothing was to come");
+/** Where the decoding of a stream begins. */
+export interface Expansion {
+  /** For each of the 4,096 slots: the symbol, its frequency less 1 from bit 8 on, and the slot's place among the symbol's from bit 20 on. */
+  readonly slots: Uint32Array;
+  readonly state: number;
+  /** Bytes of table and state, before the stream. */
+  readonly at: number;
+}
+
+/** Table and first state of a stream of at least one byte. A sentence for what `compress` never writes. */
+export function expansionOf(compressed: Uint8Array): Expansion | string {
   const table = readTable(compressed);
-  if (table === null) return refused("the table of frequencies does not add up");
+  if (table === null) return "the table of frequencies does not add up";
   const starts = startsOf(table.frequencies);
-  const symbolAt = new Uint8Array(TOTAL);
-  for (let symbol = 0; symbol < SYMBOLS; symbol++)
-    symbolAt.fill(symbol, starts[symbol] as number, (starts[symbol] as number) + (table.frequencies[symbol] as number));
+  const slots = new Uint32Array(TOTAL);
+  for (let symbol = 0; symbol < SYMBOLS; symbol++) {
+    const frequency = table.frequencies[symbol] as number;
+    for (let place = 0; place < frequency; place++)
+      slots[(starts[symbol] as number) + place] = symbol | ((frequency - 1) << 8) | (place << 20);
+  }
   let at = table.bytes;
-  if (compressed.length < at + STATE_BYTES) return refused("the stream is cut short");
+  if (compressed.length < at + STATE_BYTES) return CUT;
   let state = 0;
   for (let byte = 0; byte < STATE_BYTES; byte++) state = state * 256 + (compressed[at++] as number);
-  if (state < LOW || state >= LOW * 256) return refused("the first state is out of range");
+  return state < LOW || state >= LOW * 256 ? "the first state is out of range" : { slots, state, at };
+}
+
+/** Where every decoding ends, with all bytes read. */
+export const LAST_STATE = LOW;
+
+/** Decodes what `compress` wrote: exactly `length` bytes, or a refusal. */
+export type Expand = (compressed: Uint8Array, length: number) => Expanded;
+
+/** Gives exactly `length` bytes, or a sentence for what `compress` never writes. Takes time in proportion to `length`, whatever arrives. */
+export const expand: Expand = (compressed, length) => {
+  if (length === 0) return compressed.length === 0 ? { ok: true, bytes: new Uint8Array(0) } : refused("nothing was to come");
+  const begun = expansionOf(compressed);
+  if (typeof begun === "string") return refused(begun);
+  const { slots } = begun;
+  let { state, at } = begun;
   const bytes = new Uint8Array(length);
   for (let index = 0; index < length; index++) {
-    const slot = state & (TOTAL - 1);
-    const symbol = symbolAt[slot] as number;
-    bytes[index] = symbol;
-    state = (table.frequencies[symbol] as number) * (state >> FREQUENCY_BITS) + slot - (starts[symbol] as number);
+    const slot = slots[state & (TOTAL - 1)] as number;
+    bytes[index] = slot;
+    state = (((slot >>> 8) & (TOTAL - 1)) + 1) * (state >> FREQUENCY_BITS) + (slot >>> 20);
     while (state < LOW) {
-      if (at >= compressed.length) return refused("the stream is cut short");
-      state = state * 256 + (compressed[at++] as number);
+      if (at >= compressed.length) return refused(CUT);
+      state = (state << 8) | (compressed[at++] as number);
     }
   }
   if (state !== LOW || at !== compressed.length) return refused("the stream does not end where its bytes do");
   return { ok: true, bytes };
-}
+};
+const CUT = "the stream is cut short";
 const refused = (detail: string): Expanded => ({ ok: false, detail });

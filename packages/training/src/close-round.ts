@@ -4,6 +4,7 @@
 import { ok, type Result, type RunSpec, refuse } from "@weft/protocol";
 import { allFinite, clipNorm, codecNamed, norm } from "@weft/tensors";
 import { outerOptimizer } from "./optimizers/outer-optimizers.ts";
+import type { AggregationRule } from "./rules/aggregation-rule.ts";
 import { aggregationRule } from "./rules/aggregation-rules.ts";
 
 export interface RoundContribution {
@@ -46,10 +47,11 @@ export interface OpenRound {
   close(): Result<NextVersion>;
 }
 
-export function openRound(base: RoundBase): OpenRound {
+/** `fastMean` as `aggregationRule` has it. */
+export function openRound(base: RoundBase, fastMean?: AggregationRule): OpenRound {
   const { training } = base.spec;
   const size = base.weights.length;
-  const aggregation = aggregationRule(training.rule).start(size);
+  const aggregation = aggregationRule(training.rule, fastMean).start(size);
   const contributionWeights: number[] = [];
   let lossSum = 0;
   let lossSamples = 0;

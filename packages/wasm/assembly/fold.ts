@@ -119,6 +119,26 @@ export function unpackTernary(packed: usize, levels: usize, bytes: i32, table: u
   return i32(most > 242);
 }
 
+/**
+ * `count` bytes of an entropy-coded stream (packages/tensors/src/entropy.ts): `slots` as that makes them, the state where `state` points,
+ * which is moved on. Gives how many bytes it read; may look at two more than that.
+ */
+export function expand(slots: usize, stream: usize, to: usize, count: i32, state: usize): i32 {
+  let x = load<u32>(state);
+  const begin = stream;
+  for (; count; count--, to++) {
+    const slot = load<u32>(slots + ((x & 4095) << 2));
+    store<u8>(to, slot);
+    x = (((slot >> 8) & 4095) + 1) * (x >> 12) + (slot >> 20);
+    // None, one or two bytes bring it back to at least 2^23: without a branch, since nothing foretells how many.
+    const bits = <u32>(clz(x) - 1) & 24;
+    x = (x << bits) | (<u32>bswap(load<u16>(stream)) >> (16 - bits));
+    stream += bits >> 3;
+  }
+  store<u32>(state, x);
+  return <i32>(stream - begin);
+}
+
 /** to[i] = sums[i] / total as f32. */
 export function average(sums: usize, to: usize, size: i32, total: f64): void {
   const t = f64x2.splat(total);

@@ -6,6 +6,7 @@ import type { RunSpec } from "@weft/protocol";
 import { remoteStorage } from "@weft/storage";
 import { nodeDisk } from "@weft/storage/node";
 import type { CloseRound } from "@weft/training";
+import { wasmMean } from "@weft/wasm/fold";
 import { answerCalls } from "../calls.ts";
 import { diskSpool } from "../disk-spool.ts";
 import { collector, limiter } from "../thread-memory.ts";
@@ -22,6 +23,7 @@ await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async
     spool: diskSpool(nodeDisk(), spool),
     evaluate: () => Promise.reject(new Error("evaluation has a thread of its own")),
     hash: (bytes) => createHash("sha256").update(bytes).digest("hex"),
+    mean: wasmMean(),
   });
   if (parentPort === null) return;
   const inTurn = limiter(TAKEN_IN_AT_ONCE);

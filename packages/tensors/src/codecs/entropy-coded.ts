@@ -1,6 +1,7 @@
 // A codec whose bytes are entropy-coded where that saves a tenth: one byte says which form follows (0: as the codec writes them, 1: coded).
 // Whatever is coded is first brought back to the codec's own bytes, whose length is known, so all of its checks stand.
 import type { Codec, Encoded, PackedLevels } from "../codec.ts";
+import { type Expand, expand as ownExpand } from "../entropy.ts";
 import { fault } from "./faults.ts";
 
 const WORTH = 0.9;
@@ -11,7 +12,7 @@ export interface EntropyForm {
   /** Of the codec's own bytes for `size` values. */
   code(bytes: Uint8Array, size: number): Uint8Array;
   /** Exactly as many bytes as the codec has for `size` values. */
-  decode(coded: Uint8Array, size: number): Encoded;
+  decode(coded: Uint8Array, size: number, expand: Expand): Encoded;
 }
 
 export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
@@ -27,17 +28,17 @@ export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
     return bytes;
   };
   /** The codec's own bytes, its own checks not yet made. */
-  const unsealed = (bytes: Uint8Array, size: number): Encoded => {
+  const unsealed = (bytes: Uint8Array, size: number, expand: Expand = ownExpand): Encoded => {
     if (bytes.length < 1 || bytes.length > mostBytes(size))
       return fault("wrong-length", `${name} of ${size} values takes 1 to ${mostBytes(size)} bytes, not ${bytes.length}`);
     const rest = bytes.subarray(1);
     if (bytes[0] === PLAIN) return { ok: true, bytes: rest };
-    return bytes[0] === CODED ? form.decode(rest, size) : fault("bad-payload", `${name} has no form ${bytes[0]}`);
+    return bytes[0] === CODED ? form.decode(rest, size, expand) : fault("bad-payload", `${name} has no form ${bytes[0]}`);
   };
   const levelsOf = ({ top, split }: PackedLevels): PackedLevels => ({
     top,
-    split: (bytes, size) => {
-      const packed = unsealed(bytes, size);
+    split: (bytes, size, expand) => {
+      const packed = unsealed(bytes, size, expand);
       return packed.ok ? split(packed.bytes, size) : packed;
     },
   });

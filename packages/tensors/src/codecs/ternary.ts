@@ -1,7 +1,7 @@
 // ternary: -1, 0 or 1 times the block's scale, five to a byte as digits to base 3 (0, 1, and 2 for -1), the first value in the lowest digit.
 // 1.66 bits a parameter, unbiased, no state; the entropy coder makes it about 1.2. For rounds of about eight contributions and more, whose
 // average smooths its noise. Coded form: the scales as they are, then the levels compressed.
-import { compress, expand } from "../entropy.ts";
+import { compress } from "../entropy.ts";
 import { blockQuantised, QUANTISED_BLOCK } from "./block-quantised.ts";
 import { entropyCoded } from "./entropy-coded.ts";
 import { fault } from "./faults.ts";
@@ -61,7 +61,7 @@ export const ternary = entropyCoded(plain, {
     coded.set(levels, scaleBytes(size));
     return coded;
   },
-  decode: (coded, size) => {
+  decode: (coded, size, expand) => {
     if (coded.length < scaleBytes(size)) return fault("wrong-length", `${coded.length} bytes do not hold the scales of ${size} values`);
     const levels = expand(coded.subarray(scaleBytes(size)), packedBytes(size));
     if (!levels.ok) return fault("bad-payload", levels.detail);

@@ -1,7 +1,7 @@
 // The coded form of topk: scales as they are; the distances between chosen places and the 2 bits of each value, each compressed on their own.
 // Layout: scales, how many bytes the distances are and how many they take compressed (u32 little-endian each), distances, values.
 // A distance is the number of places left out before a chosen one; 255 stands for as many and more to follow.
-import { compress, expand } from "../entropy.ts";
+import { compress } from "../entropy.ts";
 import type { EntropyForm } from "./entropy-coded.ts";
 import { fault } from "./faults.ts";
 import { chosenOf, INDEX_BITS, readWord, TOPK_BLOCK, topkBlocks, topkBytes, writeWord } from "./topk-words.ts";
@@ -46,7 +46,7 @@ export const topkForm: EntropyForm = {
     coded.set(packedValues, scales.length + HEAD_BYTES + packedDistances.length);
     return coded;
   },
-  decode: (coded, size) => {
+  decode: (coded, size, expand) => {
     const blocks = [...topkBlocks(size)];
     const scaleBytes = 2 * blocks.length;
     const chosen = blocks.reduce((sum, { values }) => sum + chosenOf(values), 0);

@@ -92,6 +92,24 @@ describe("the mean in WebAssembly", { timeout: 60_000 }, () => {
     );
   });
 
+  it("takes entropy-coded updates, and refuses damaged ones in the words of the reference", () => {
+    const size = 120_000;
+    for (const codec of [named("ternary"), named("topk")]) {
+      const updates = [1, 2].map((lease) => encoded(codec, normals(size, lease), lease, lease));
+      for (const { bytes } of updates) expect(bytes[0]).toBe(1);
+      expect(fold(fast, size, updates)).toEqual(fold(reference, size, updates));
+      const [{ bytes: good }] = updates as [Update];
+      for (let at = 1; at < good.length; at += Math.ceil(good.length / 25)) {
+        const flipped = good.slice();
+        flipped[at] = (flipped[at] as number) ^ 0x41;
+        for (const bytes of [flipped, good.subarray(0, at)]) {
+          const bad = [{ codec, bytes, weight: 3 }];
+          expect(fold(fast, size, bad), `${codec.name} at ${at}`).toEqual(fold(reference, size, bad));
+        }
+      }
+    }
+  });
+
   it("keeps its sums where more comes than is gathered: any number of updates, two rounds at once", () => {
     const size = 5000;
     const updates = Array.from({ length: 23 }, (_, lease) =>

@@ -1,6 +1,6 @@
 // The weighted mean of encoded updates, decoded and summed in WebAssembly SIMD a block of values at a time: the bits of @weft/training's
 // `mean`, which stays the reference, in a fraction of its time. Knows no rule beside the mean and no TensorFlow.js.
-import { type Codec, type CodecRefusal, DECODE_BLOCK, decode } from "@weft/tensors";
+import { type Codec, type CodecRefusal, DECODE_BLOCK, decode, type Expand, expand, expansionOf, LAST_STATE } from "@weft/tensors";
 import { moduleBytes } from "./module.ts";
 
 interface EncodedUpdate {
@@ -28,12 +28,18 @@ const LEVELS = INPUT + 4 * DECODE_BLOCK + 64;
 const SCALES = LEVELS + DECODE_BLOCK + 64;
 const TRITS = SCALES + 64;
 const OUTPUT = TRITS + 243 * 8 + 40;
-const PAGES = Math.ceil((OUTPUT + 4 * DECODE_BLOCK) / 65_536);
+/** Of the entropy decoder, which takes so many symbols at once, of at most two bytes each. */
+const SYMBOLS = 16_384;
+const STATE = OUTPUT + 4 * DECODE_BLOCK;
+const SLOTS = STATE + 16;
+const STREAM = SLOTS + 4 * 4096;
+const EXPANDED = STREAM + 2 * SYMBOLS + 16;
+const PAGES = Math.ceil((EXPANDED + SYMBOLS) / 65_536);
 const QUANTISED_BLOCK = 256;
 
 type Kernels = Readonly<
   Record<
-    "addValues" | "addLevels" | "checkInt8" | "unpackInt4" | "unpackTernary" | "makeTrits" | "average",
+    "addValues" | "addLevels" | "checkInt8" | "unpackInt4" | "unpackTernary" | "makeTrits" | "expand" | "average",
     (...args: readonly number[]) => number
   >
 >;
@@ -51,6 +57,25 @@ export function wasmMean(): MeanRule {
   const sums = new Float64Array(memory.buffer, SUMS, DECODE_BLOCK);
   const input = new Float32Array(memory.buffer, INPUT, DECODE_BLOCK);
   const output = new Float32Array(memory.buffer, OUTPUT, DECODE_BLOCK);
+
+  const state = new Uint32Array(memory.buffer, STATE, 1);
+  const slots = new Uint32Array(memory.buffer, SLOTS, 4096);
+  const fastExpand: Expand = (compressed, length) => {
+    const begun = expansionOf(compressed);
+    if (typeof begun === "string" || length === 0) return expand(compressed, length);
+    slots.set(begun.slots);
+    state[0] = begun.state;
+    const bytes = new Uint8Array(length);
+    let { at } = begun;
+    for (let from = 0; from < length && at <= compressed.length; from += SYMBOLS) {
+      const count = Math.min(SYMBOLS, length - from);
+      heap.set(compressed.subarray(at, at + 2 * SYMBOLS + 2), STREAM);
+      at += kernels.expand(SLOTS, STREAM, EXPANDED, count, STATE);
+      bytes.set(heap.subarray(EXPANDED, EXPANDED + count), from);
+    }
+    // What does not end as it should is refused in the words of the reference.
+    return state[0] === LAST_STATE && at === compressed.length ? { ok: true, bytes } : expand(compressed, length);
+  };
 
   /** By codec: levels as signed bytes, and where they begin. */
   const unpackers: Readonly<Record<string, Unpacked>> = {
@@ -74,7 +99,7 @@ export function wasmMean(): MeanRule {
     const unpack = unpackers[codec.name];
     if (unpack !== undefined && codec.packedLevels !== undefined) {
       const { top, split } = codec.packedLevels;
-      const parts = split(bytes, size);
+      const parts = split(bytes, size, fastExpand);
       if (!parts.ok) return parts;
       const { scales, packed } = parts;
       const source: Source = (from, length, weight) => {

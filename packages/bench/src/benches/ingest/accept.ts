@@ -1,0 +1,115 @@
+// Part `accept` of bench `ingest`: updates of f32 from several senders' sockets to their verdicts, which come when the bytes are durable and
+// recorded, against writing and syncing as many bytes by hand in the same folder, by turns. Of each its fastest turn counts.
+import { open, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { RunSpec } from "@weft/protocol";
+import { randomStream } from "@weft/tensors";
+import type { BenchContext, Row } from "../../bench.ts";
+import { type Served, serve } from "../../support/coordinator-process.ts";
+import { UpdateSender } from "../../support/update-sender.ts";
+
+const SENDERS = 4;
+
+export interface AcceptPlan {
+  /** Of an mlp with 64 inputs, 10 classes and two hidden layers as wide as this. */
+  readonly width: number;
+  readonly turns: number;
+  /** Least share of the rate of writing and syncing. */
+  readonly share: number;
+}
+export const ACCEPT_PLANS: Readonly<Record<"full" | "short", AcceptPlan>> = {
+  // 10,022,122 and 1,014,630 parameters.
+  full: { width: 3128, turns: 5, share: 0.7 },
+  short: { width: 970, turns: 3, share: 0.15 },
+};
+const parametersOf = (width: number): number => 64 * width + width + width * width + width + 10 * width + 10;
+
+/** Its round is so large that it is never closed here. */
+const runOf = (width: number, seed: number): RunSpec => ({
+  format: "weft-run/1",
+  name: "ingest",
+  description: "Takes updates in, for the bench",
+  license: "Apache-2.0",
+  seed,
+  dataset: "digits",
+  sampler: { kind: "epoch" },
+  model: { kind: "mlp", inputs: 64, hidden: [width, width], classes: 10 },
+  training: {
+    mode: "gradient",
+    versions: 1,
+    samplesPerVersion: 1_000_000,
+    microBatch: 1,
+    rule: { kind: "mean" },
+    optimizer: { kind: "sgd", learningRate: 0.01, momentum: 0.9, weightDecay: 0 },
+    schedule: { kind: "constant", warmupVersions: 0 },
+    codec: "f32",
+  },
+  round: { leaseMs: 1_000, deadlineMs: 600_000, maxStaleness: 0 },
+  evaluation: { everyVersions: 1, samples: 1 },
+  checkpoints: { everyVersions: 1 },
+});
+
+async function rawMs(folder: string, payloads: readonly Uint8Array[]): Promise<number> {
+  const path = join(folder, "by-hand");
+  const file = await open(path, "w");
+  const beganMs = performance.now();
+  try {
+    for (const bytes of payloads) {
+      await file.writeFile(bytes);
+      await file.datasync();
+    }
+    return performance.now() - beganMs;
+  } finally {
+    await file.close();
+    await rm(path);
+  }
+}
+
+async function acceptMs(senders: readonly UpdateSender[], payloads: readonly Uint8Array[]): Promise<number> {
+  const sending = await Promise.all(
+    senders.map(async (sender, index) => sender.open(await sender.lease(10), payloads[index] as Uint8Array)),
+  );
+  const beganMs = performance.now();
+  await Promise.all(sending.map((send) => send()));
+  return performance.now() - beganMs;
+}
+
+async function measure(coordinator: Served, { width, turns, share }: AcceptPlan, { seed, say }: Pick<BenchContext, "seed" | "say">) {
+  const parameters = parametersOf(width);
+  const run = (await coordinator.command({ type: "create-run", spec: runOf(width, seed) }))?.run ?? "";
+  const senders = await Promise.all(Array.from({ length: SENDERS }, () => UpdateSender.connect(coordinator.url, run)));
+  const random = randomStream(seed, 0);
+  const payloads = senders.map(() => Float32Array.from({ length: parameters }, () => random.uniform() - 0.5));
+  const megabytes = (SENDERS * 4 * parameters) / 1e6;
+  say(`${SENDERS} updates of ${parameters.toLocaleString("en")} parameters, ${turns} times ...`);
+  let [raw, accept] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let turn = 0; turn < turns; turn++) {
+    // Bytes that are stored already are not written again.
+    for (const values of payloads) values[0] = random.uniform();
+    const bytes = payloads.map((values) => new Uint8Array(values.buffer));
+    raw = Math.min(raw, await rawMs(coordinator.data, bytes));
+    accept = Math.min(accept, await acceptMs(senders, bytes));
+  }
+  for (const sender of senders) sender.close();
+  const row = (figure: string, value: number, unit: string, goal: Row["goal"], anchor: string): Row => ({
+    figure: `accept: ${figure}`,
+    value,
+    unit,
+    goal,
+    anchor,
+  });
+  return [
+    row("of the rate of writing and syncing the same bytes", raw / accept, "", { at: "least", value: share }, "by hand, in the same run"),
+    row("from the socket to durable", megabytes / (accept / 1000), "MB/s", null, `${SENDERS} senders on the same processors`),
+    row("writing and syncing by hand", megabytes / (raw / 1000), "MB/s", null, "one sync an update"),
+  ];
+}
+
+export async function acceptRows(plan: AcceptPlan, context: Pick<BenchContext, "seed" | "say">): Promise<readonly Row[]> {
+  const coordinator = await serve();
+  try {
+    return await measure(coordinator, plan, context);
+  } finally {
+    await coordinator.stop();
+  }
+}
