@@ -1,4 +1,4 @@
-// The short form of bench `ingest`: its own goals, which a busy machine meets too. The coordinator must have been built.
+// The short form of bench `ingest`: its own goals, which a busy machine meets too: bits, processor time, verdicts. The coordinator must have been built.
 import { expect, it } from "vitest";
 import { meets } from "../../bench.ts";
 import { ingestBench } from "./ingest.ts";
