@@ -16,6 +16,9 @@ const BROWSER_FLAGS = [
   "--no-first-run",
 ];
 
+/** As the coordinator's answers say: without them a page has no shared memory, and the engine no threads. */
+const ISOLATED = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
+
 /** How long the bundler took in its plugins is no news to whoever types `npm start`. */
 const QUIET = { bundlerTimings: false };
 
@@ -26,6 +29,7 @@ export default defineConfig({
   build: { outDir: "dist", emptyOutDir: true, target: "es2022", rolldownOptions: { checks: QUIET } },
   server: {
     port: 5173,
+    headers: ISOLATED,
     proxy: {
       "/api": "http://localhost:8787",
       "/blobs": "http://localhost:8787",
@@ -44,6 +48,7 @@ export default defineConfig({
         },
       },
       {
+        server: { headers: ISOLATED },
         test: {
           name: "browser",
           root: import.meta.dirname,

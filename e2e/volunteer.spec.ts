@@ -147,6 +147,9 @@ test("a browser without a graphics card is told what helps, and its processor tr
     await admittedAtLeast(page, 1);
     const { device, selfTest } = await snapshotOf(page);
     expect(device?.backend).toBe("wasm");
+    const threads = Math.min(8, (await page.evaluate(() => (crossOriginIsolated ? navigator.hardwareConcurrency : 0))) - 1);
+    expect(threads).toBeGreaterThan(0);
+    expect(device?.description).toBe(threads > 1 ? `WebAssembly with SIMD, ${threads} threads` : "WebAssembly with SIMD");
     expect(selfTest?.passed).toBe(true);
     await expect(page.getByText("WebAssembly on the processor, self-test passed")).toBeVisible();
     expect(refusedScripts).toEqual([]);

@@ -24,6 +24,7 @@ async function bundle() {
       main: "apps/cli/src/main.ts",
       ...Object.fromEntries(WORKERS.map((name) => [`workers/${name}`, `apps/coordinator/src/workers/${name}.ts`])),
       "workers/engine-thread": "apps/cli/src/volunteer/workers/engine-thread.ts",
+      "workers/kernel-thread": "apps/cli/src/volunteer/workers/kernel-thread.ts",
     },
     outdir,
     bundle: true,

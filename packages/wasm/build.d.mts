@@ -1,2 +1,2 @@
-export const MODULES: readonly { readonly entry: string; readonly file: string }[];
-export function compile(entry: string): Promise<Buffer>;
+export const MODULES: readonly { readonly entry: string; readonly file: string; readonly shared: boolean }[];
+export function compile(module: { readonly entry: string; readonly shared: boolean }): Promise<Buffer>;

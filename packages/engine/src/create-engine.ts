@@ -3,32 +3,34 @@ import { type Engine, type EngineOptions, EngineUnavailableError } from "./engin
 
 /** Throws EngineUnavailableError where the named backend cannot be had; `auto` always ends at the CPU. */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
-  const { TfEngine } = await import("./tf-engine.ts");
+  const [{ TfEngine }, { NEVER_LOST }] = await Promise.all([import("./tf-engine.ts"), import("./backend.ts")]);
   const backend = await open(options);
   const first = new TfEngine(backend);
-  if (backend.info.backend !== "webgpu") return first;
+  if (backend.lost === NEVER_LOST) return first;
   const { SteadyEngine } = await import("./steady-engine.ts");
   const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   let before = first;
   const reopen = async (losses: number): Promise<Engine> => {
-    before = new TfEngine(await openInPlace(options, losses), before);
+    const onGpu = first.device.backend === "webgpu" && losses < MOST_LOSSES;
+    before = new TfEngine(await openInPlace(options, onGpu), before);
     return before;
   };
-  const standIn = async (): Promise<Engine> => new TfEngine(await openWasm());
+  // One thread is made in an instant and never lost.
+  const standIn = async (): Promise<Engine> => new TfEngine(await openWasm({}));
   return new SteadyEngine(first, { reopen, standIn, sleep });
 }
 
 /** A GPU that was lost as often as this is left alone: whatever ails it, the processor computes on. */
 const MOST_LOSSES = 3;
 
-async function openInPlace(options: EngineOptions, losses: number) {
-  if (losses < MOST_LOSSES)
+async function openInPlace(options: EngineOptions, onGpu: boolean) {
+  if (onGpu)
     try {
       return await openGpu(options);
     } catch (error) {
       if (!(error instanceof EngineUnavailableError)) throw error;
     }
-  return openWasm();
+  return openWasm(options);
 }
 
 async function open(options: EngineOptions) {
@@ -37,11 +39,11 @@ async function open(options: EngineOptions) {
     case "webgpu":
       return await openGpu(options);
     case "wasm":
-      return await openWasm();
+      return await openWasm(options);
     case "cpu":
       return await openCpu();
     case "auto":
-      for (const attempt of [() => openGpu(options), openWasm])
+      for (const attempt of [() => openGpu(options), () => openWasm(options)])
         try {
           return await attempt();
         } catch (error) {
@@ -60,8 +62,8 @@ async function openGpu({ gpu = globalThis.navigator?.gpu, allowSoftwareGpu, memo
   return openWebGpu({ gpu, allowSoftware: allowSoftwareGpu, memory, precision });
 }
 
-async function openWasm() {
-  return (await import("./wasm-backend.ts")).openWasm();
+async function openWasm({ threads }: Pick<EngineOptions, "threads">) {
+  return (await import("./wasm-backend.ts")).openWasm(threads);
 }
 
 async function openCpu() {

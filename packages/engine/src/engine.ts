@@ -2,6 +2,7 @@
 // changes. Types alone; nothing here loads TensorFlow.js.
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
 import type { Batch, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
+import type { ThreadOptions } from "@weft/wasm";
 import type { KernelMemory } from "@weft/webgpu";
 
 export interface SelfTestResult {
@@ -48,6 +49,9 @@ export interface EngineOptions {
   readonly memory?: KernelMemory;
   /** `f16`: products may stage their factors in half precision where the GPU can, and sum in f32. Absent: `f32`. */
   readonly precision?: "f32" | "f16";
+  /** Threads for WASM, where they can be had: in Node, and where a page is cross-origin isolated and the engine not in a window. Absent: one.
+   *  Gradients are the same to the last bit. Engines beside one another in a thread share what the first one that asked for threads was given. */
+  readonly threads?: ThreadOptions;
 }
 
 export type EngineFault = "no-webgpu" | "no-wasm";

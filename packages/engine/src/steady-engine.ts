@@ -1,6 +1,6 @@
-// An engine that outlives its GPU: when the device is lost it opens another one, or goes on in WASM for good, loads what was loaded and
-// computes the call in hand again. Steps that are light enough for it do not wait for that: WASM stands in until the other device is ready.
-// A step changes nothing but what it answers, so nothing is lost and nothing counts twice. Knows no backend.
+// An engine that outlives its GPU, or the threads it computes with: when the device is lost it opens another one, or goes on in WASM for good,
+// loads what was loaded and computes the call in hand again. Steps that are light enough for it do not wait for that: WASM stands in until the
+// other device is ready. A step changes nothing but what it answers, so nothing is lost and nothing counts twice. Knows no backend.
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
 import type { Batch, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import type { Engine, SelfTestResult } from "./engine.ts";

@@ -1,4 +1,4 @@
-// Our own WASM kernels as a backend of the engine: a step is recorded at its first run and replayed at all others.
+// Our own WASM kernels as a backend of the engine, on one thread or several: a step is recorded at its first run and replayed at all others.
 import type * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
 import type { Batch } from "@weft/tensors";
@@ -9,7 +9,8 @@ import {
   type Output,
   registerWasmBackend,
   Tape,
-  WASM,
+  type ThreadOptions,
+  unregisterWasmBackend,
   type WasmBackend,
   WasmMemoryError,
 } from "@weft/wasm";
@@ -26,15 +27,21 @@ import {
 } from "./backend.ts";
 import { EngineUnavailableError } from "./engine.ts";
 
-export async function openWasm(): Promise<Backend> {
-  const backend = await registerWasmBackend().catch((error: unknown) => {
+export async function openWasm(wanted?: ThreadOptions): Promise<Backend> {
+  const backend = await registerWasmBackend(wanted).catch((error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);
     throw new EngineUnavailableError("no-wasm", `WebAssembly could not be started: ${reason}`);
   });
+  const { threads, lost } = backend.instance;
+  let open = true;
   return {
-    info: { backend: "wasm", description: "WebAssembly with SIMD", software: false },
-    lost: NEVER_LOST,
-    use: () => useBackend(WASM),
+    info: {
+      backend: "wasm",
+      description: threads > 1 ? `WebAssembly with SIMD, ${threads} threads` : "WebAssembly with SIMD",
+      software: false,
+    },
+    lost: threads > 1 ? lost : NEVER_LOST,
+    use: () => useBackend(backend.name),
     parameters: (layout) => new FlatParameters(backend, layout),
     read: (tensors) => Promise.resolve(readHost(tensors)),
     program: (example, run) => new WasmProgram(backend, example, run),
@@ -43,8 +50,11 @@ export async function openWasm(): Promise<Backend> {
       return inMemory(() => new WasmTrainer(backend, parameters, program, options));
     },
     optional: NO_OPTIONAL_KERNELS,
-    // It stays registered: other engines of this thread may use it, and it holds nothing but their tensors.
-    dispose: () => undefined,
+    // Other engines of this thread may use it too; the last one ends its threads.
+    dispose() {
+      if (open) unregisterWasmBackend(backend);
+      open = false;
+    },
   };
 }
 

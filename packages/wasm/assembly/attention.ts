@@ -1,14 +1,19 @@
 // Causal attention in the flash manner (Dao et al., 2205.14135): no length x length matrix is kept, only the scores of 64 tokens at a time.
 // The heads' queries, keys and values are read where the projection left them: nothing is transposed.
 import { across, exp4, loadPart, log1, storePart } from "./math";
-import { ADD, product } from "./matmul";
+import { ADD, PRODUCT_BYTES, product } from "./matmul";
+import { endOf, firstOf, ownScratch } from "./parallel";
 
 /** Tokens that look, at a time. */
 const ROWS: i32 = 64;
 
-/** Bytes of working memory next to that of products. */
-export function attentionScratchBytes(length: i32): i32 {
+function scoreBytes(length: i32): i32 {
   return 2 * min(ROWS, length) * length * 4;
+}
+
+/** Bytes of working memory. Parts are whole heads of windows. */
+export function attentionScratchBytes(length: i32, threads: i32): i32 {
+  return threads * (scoreBytes(length) + PRODUCT_BYTES);
 }
 
 /** Softmax of `seen` scores times `scale`, in place; what follows up to `columns` becomes 0. Answers the log of the sum of exponentials. */
@@ -40,23 +45,24 @@ function softmax(row: usize, seen: i32, columns: i32, scale: f32): f32 {
 export function attention(qkv: usize, y: usize, logSums: usize, windows: i32, length: i32, heads: i32, depth: i32, scratch: usize): void {
   const width: usize = <usize>(heads * depth) << 2, triple = 3 * width;
   const scale: f32 = 1 / sqrt<f32>(<f32>depth);
-  const scores = scratch, rest = scratch + attentionScratchBytes(length);
-  for (let window = 0; window < windows; window++)
-    for (let head = 0; head < heads; head++) {
-      const own = <usize>(head * depth) << 2;
-      const first = <usize>(window * length);
-      const queries = qkv + first * triple + own, keys = queries + width, values = keys + width;
-      for (let from = 0; from < length; from += ROWS) {
-        const rows = min(length - from, ROWS), columns = from + rows;
-        const pitch = <usize>columns << 2;
-        product(queries + <usize>from * triple, triple, false, keys, triple, true, scores, pitch, rows, columns, depth, 0, 0, rest);
-        for (let row = 0; row < rows; row++) {
-          const logSum = softmax(scores + <usize>row * pitch, from + row + 1, columns, scale);
-          store<f32>(logSums + (((first + from + row) * heads + head) << 2), logSum);
-        }
-        product(scores, pitch, false, values, triple, false, y + (first + from) * width + own, width, rows, depth, columns, 0, 0, rest);
+  const scores = ownScratch(scratch, scoreBytes(length) + PRODUCT_BYTES), rest = scores + scoreBytes(length);
+  const end = endOf(windows * heads, 1);
+  for (let each = firstOf(windows * heads, 1); each < end; each++) {
+    const head = each % heads;
+    const own = <usize>(head * depth) << 2;
+    const first = <usize>((each / heads) * length);
+    const queries = qkv + first * triple + own, keys = queries + width, values = keys + width;
+    for (let from = 0; from < length; from += ROWS) {
+      const rows = min(length - from, ROWS), columns = from + rows;
+      const pitch = <usize>columns << 2;
+      product(queries + <usize>from * triple, triple, false, keys, triple, true, scores, pitch, rows, columns, depth, 0, 0, rest);
+      for (let row = 0; row < rows; row++) {
+        const logSum = softmax(scores + <usize>row * pitch, from + row + 1, columns, scale);
+        store<f32>(logSums + (((first + from + row) * heads + head) << 2), logSum);
       }
+      product(scores, pitch, false, values, triple, false, y + (first + from) * width + own, width, rows, depth, columns, 0, 0, rest);
     }
+  }
 }
 
 /** One row of P again from its scores and log sum, and of dS = P (dP - D) scale in the place of dP; zeros beyond what the row sees. */
@@ -93,28 +99,33 @@ export function attentionGradient(
 ): void {
   const width: usize = <usize>(heads * depth) << 2, triple = 3 * width;
   const scale: f32 = 1 / sqrt<f32>(<f32>depth);
-  const p = scratch, dp = p + attentionScratchBytes(length) / 2, rest = scratch + attentionScratchBytes(length);
-  memory.fill(to, 0, <usize>(windows * length) * triple);
-  for (let window = 0; window < windows; window++)
-    for (let head = 0; head < heads; head++) {
-      const own = <usize>(head * depth) << 2;
-      const first = <usize>(window * length);
-      const queries = qkv + first * triple + own, keys = queries + width, values = keys + width;
-      const dQueries = to + first * triple + own, dKeys = dQueries + width, dValues = dKeys + width;
-      for (let from = 0; from < length; from += ROWS) {
-        const rows = min(length - from, ROWS), columns = from + rows;
-        const pitch = <usize>columns << 2;
-        const looking = queries + <usize>from * triple, slope = dy + (first + from) * width + own, result = y + (first + from) * width + own;
-        product(looking, triple, false, keys, triple, true, p, pitch, rows, columns, depth, 0, 0, rest);
-        product(slope, width, false, values, triple, true, dp, pitch, rows, columns, depth, 0, 0, rest);
-        for (let row = 0; row < rows; row++) {
-          const at = <usize>row * width;
-          const logSum = load<f32>(logSums + (((first + from + row) * heads + head) << 2));
-          slopes(p + <usize>row * pitch, dp + <usize>row * pitch, from + row + 1, columns, scale, logSum, dot(slope + at, result + at, depth));
-        }
-        product(dp, pitch, false, keys, triple, false, dQueries + <usize>from * triple, triple, rows, depth, columns, 0, 0, rest);
-        product(dp, pitch, true, looking, triple, false, dKeys, triple, columns, depth, rows, 0, ADD, rest);
-        product(p, pitch, true, slope, width, false, dValues, triple, columns, depth, rows, 0, ADD, rest);
-      }
+  const p = ownScratch(scratch, scoreBytes(length) + PRODUCT_BYTES), dp = p + scoreBytes(length) / 2, rest = p + scoreBytes(length);
+  const size: usize = depth << 2;
+  const end = endOf(windows * heads, 1);
+  for (let each = firstOf(windows * heads, 1); each < end; each++) {
+    const head = each % heads;
+    const own = <usize>(head * depth) << 2;
+    const first = <usize>((each / heads) * length);
+    const queries = qkv + first * triple + own, keys = queries + width, values = keys + width;
+    const dQueries = to + first * triple + own, dKeys = dQueries + width, dValues = dKeys + width;
+    for (let row = 0; row < length; row++) {
+      memory.fill(dKeys + <usize>row * triple, 0, size);
+      memory.fill(dValues + <usize>row * triple, 0, size);
     }
+    for (let from = 0; from < length; from += ROWS) {
+      const rows = min(length - from, ROWS), columns = from + rows;
+      const pitch = <usize>columns << 2;
+      const looking = queries + <usize>from * triple, slope = dy + (first + from) * width + own, result = y + (first + from) * width + own;
+      product(looking, triple, false, keys, triple, true, p, pitch, rows, columns, depth, 0, 0, rest);
+      product(slope, width, false, values, triple, true, dp, pitch, rows, columns, depth, 0, 0, rest);
+      for (let row = 0; row < rows; row++) {
+        const at = <usize>row * width;
+        const logSum = load<f32>(logSums + (((first + from + row) * heads + head) << 2));
+        slopes(p + <usize>row * pitch, dp + <usize>row * pitch, from + row + 1, columns, scale, logSum, dot(slope + at, result + at, depth));
+      }
+      product(dp, pitch, false, keys, triple, false, dQueries + <usize>from * triple, triple, rows, depth, columns, 0, 0, rest);
+      product(dp, pitch, true, looking, triple, false, dKeys, triple, columns, depth, rows, 0, ADD, rest);
+      product(p, pitch, true, slope, width, false, dValues, triple, columns, depth, rows, 0, ADD, rest);
+    }
+  }
 }

@@ -1,8 +1,9 @@
 // The block of a convolutional network: convolution, ReLU and 2x2 max-pooling, and its gradients. Images NCHW, weights OIHW. Each is a
 // product with a band of the image laid out as a matrix, [channels * kernel * kernel, positions], a few rows of the image at a time; what
-// pooling drops is never stored.
+// pooling drops is never stored. Parts are images.
 import { loadPart, storePart } from "./math";
-import { ADD, product } from "./matmul";
+import { ADD, PRODUCT_BYTES, product } from "./matmul";
+import { endOf, firstOf, meet, ownScratch } from "./parallel";
 
 /** Values of a band that is laid out, about. */
 const BAND: i32 = 1 << 16;
@@ -13,10 +14,24 @@ function bandRows(window: i32, height: i32, width: i32): i32 {
   return min(height & ~1, max(2, (BAND / (window * (width & ~1))) & ~1));
 }
 
-/** Bytes of working memory next to that of products. */
-export function convolutionScratchBytes(channels: i32, outChannels: i32, kernel: i32, height: i32, width: i32): i32 {
+/** The images' share in the gradient of the weight is summed in so many groups, whatever the number of threads, then over the groups. */
+const GROUPS: i32 = 8;
+
+/** Bytes of one group's sums: the weight, turned, and behind it the bias. */
+@inline
+function groupBytes(window: i32, outChannels: i32): i32 {
+  return (window + 1) * outChannels * 4;
+}
+
+/** Bytes in which one thread works: a band, its results, the weight turned; products. */
+function ownBytes(channels: i32, outChannels: i32, kernel: i32, height: i32, width: i32): i32 {
   const window = channels * kernel * kernel, positions = bandRows(window, height, width) * (width & ~1);
-  return ((window + outChannels) * positions + 2 * window * outChannels) * 4;
+  return ((window + outChannels) * positions + window * outChannels) * 4 + PRODUCT_BYTES;
+}
+
+/** Bytes of working memory. */
+export function convolutionScratchBytes(channels: i32, outChannels: i32, kernel: i32, height: i32, width: i32, threads: i32): i32 {
+  return threads * ownBytes(channels, outChannels, kernel, height, width) + GROUPS * groupBytes(channels * kernel * kernel, outChannels);
 }
 
 @inline
@@ -106,15 +121,16 @@ export function convolutionBlock(
   images: i32, channels: i32, outChannels: i32, kernel: i32, height: i32, width: i32, scratch: usize,
 ): void {
   const window = channels * kernel * kernel, across = width & ~1, down = height & ~1, pooled = across >> 1;
-  const band = bandRows(window, height, width);
-  const laidOut = scratch, sums = laidOut + (<usize>(window * band * across) << 2);
-  const rest = scratch + convolutionScratchBytes(channels, outChannels, kernel, height, width);
-  const plane = <usize>((down >> 1) * pooled) << 2;
-  for (let image = 0; image < images; image++, x += <usize>(channels * height * width) << 2) {
+  const band = bandRows(window, height, width), own = ownBytes(channels, outChannels, kernel, height, width);
+  const laidOut = ownScratch(scratch, own), sums = laidOut + (<usize>(window * band * across) << 2), rest = laidOut + own - PRODUCT_BYTES;
+  const plane = <usize>((down >> 1) * pooled) << 2, size = <usize>(channels * height * width) << 2;
+  const end = endOf(images, 1);
+  for (let image = firstOf(images, 1); image < end; image++) {
+    const from = x + <usize>image * size;
     const first = <usize>(image * outChannels) * plane;
     for (let top = 0; top < down; top += band) {
       const rows = min(band, down - top), pitch: usize = (rows * across) << 2;
-      layOut(false, x, laidOut, channels, kernel, height, width, top, rows);
+      layOut(false, from, laidOut, channels, kernel, height, width, top, rows);
       product(weight, window << 2, false, laidOut, pitch, false, sums, pitch, outChannels, rows * across, window, 0, 0, rest);
       for (let out = 0; out < outChannels; out++) {
         const added = load<f32>(bias + (out << 2));
@@ -154,36 +170,48 @@ export function convolutionBlockGradient(
   images: i32, channels: i32, outChannels: i32, kernel: i32, height: i32, width: i32, scratch: usize,
 ): void {
   const window = channels * kernel * kernel, across = width & ~1, down = height & ~1, pooled = across >> 1;
-  const band = bandRows(window, height, width), out: usize = outChannels << 2;
-  const laidOut = scratch, slopes = laidOut + (<usize>(window * band * across) << 2);
-  const turned = slopes + (<usize>(outChannels * band * across) << 2), dTurned = turned + <usize>window * out;
-  const rest = scratch + convolutionScratchBytes(channels, outChannels, kernel, height, width);
+  const band = bandRows(window, height, width), out: usize = outChannels << 2, own = ownBytes(channels, outChannels, kernel, height, width);
+  const sums = scratch, sumBytes = <usize>groupBytes(window, outChannels);
+  const laidOut = ownScratch(scratch + GROUPS * sumBytes, own), slopes = laidOut + (<usize>(window * band * across) << 2);
+  const turned = slopes + (<usize>(outChannels * band * across) << 2), rest = laidOut + own - PRODUCT_BYTES;
   const plane = <usize>((down >> 1) * pooled) << 2, size = <usize>(channels * height * width) << 2;
-  memory.fill(dBias, 0, out);
-  memory.fill(dTurned, 0, <usize>window * out);
-  if (dx) {
-    memory.fill(dx, 0, <usize>images * size);
-    turn(weight, turned, outChannels, window);
-  }
-  for (let image = 0; image < images; image++) {
-    const first = <usize>(image * outChannels) * plane, from = x + <usize>image * size;
-    for (let top = 0; top < down; top += band) {
-      const rows = min(band, down - top), positions = rows * across, pitch: usize = positions << 2;
-      for (let channel = 0; channel < outChannels; channel++) {
-        let sum: f32 = 0;
-        for (let row = 0; row < rows; row += 2) {
-          const at = first + <usize>channel * plane + ((((top + row) >> 1) * pooled) << 2);
-          const upper = slopes + <usize>channel * pitch + ((row * across) << 2);
-          sum += spreadRows(dy + at, chosen + at, upper, upper + (across << 2), pooled);
+  const groups = min(images, GROUPS), endGroup = endOf(groups, 1);
+  if (dx) turn(weight, turned, outChannels, window);
+  for (let group = firstOf(groups, 1); group < endGroup; group++) {
+    const dTurned = sums + <usize>group * sumBytes, dOwnBias = dTurned + <usize>window * out;
+    const end = <i32>((<i64>images * (group + 1)) / groups);
+    memory.fill(dTurned, 0, sumBytes);
+    for (let image = <i32>((<i64>images * group) / groups); image < end; image++) {
+      const first = <usize>(image * outChannels) * plane, from = x + <usize>image * size;
+      if (dx) memory.fill(dx + <usize>image * size, 0, size);
+      for (let top = 0; top < down; top += band) {
+        const rows = min(band, down - top), positions = rows * across, pitch: usize = positions << 2;
+        for (let channel = 0; channel < outChannels; channel++) {
+          let sum: f32 = 0;
+          for (let row = 0; row < rows; row += 2) {
+            const at = first + <usize>channel * plane + ((((top + row) >> 1) * pooled) << 2);
+            const upper = slopes + <usize>channel * pitch + ((row * across) << 2);
+            sum += spreadRows(dy + at, chosen + at, upper, upper + (across << 2), pooled);
+          }
+          store<f32>(dOwnBias + (channel << 2), load<f32>(dOwnBias + (channel << 2)) + sum);
         }
-        store<f32>(dBias + (channel << 2), load<f32>(dBias + (channel << 2)) + sum);
+        layOut(false, from, laidOut, channels, kernel, height, width, top, rows);
+        product(laidOut, pitch, false, slopes, pitch, true, dTurned, out, window, outChannels, positions, 0, ADD, rest);
+        if (!dx) continue;
+        product(turned, out, false, slopes, pitch, false, laidOut, pitch, window, positions, outChannels, 0, 0, rest);
+        layOut(true, dx + <usize>image * size, laidOut, channels, kernel, height, width, top, rows);
       }
-      layOut(false, from, laidOut, channels, kernel, height, width, top, rows);
-      product(laidOut, pitch, false, slopes, pitch, true, dTurned, out, window, outChannels, positions, 0, ADD, rest);
-      if (!dx) continue;
-      product(turned, out, false, slopes, pitch, false, laidOut, pitch, window, positions, outChannels, 0, 0, rest);
-      layOut(true, dx + <usize>image * size, laidOut, channels, kernel, height, width, top, rows);
     }
   }
-  turn(dTurned, dWeight, window, outChannels);
+  meet();
+  // Row by row of the weight, turned; the row behind them is the bias.
+  const end = endOf(window + 1, 1);
+  for (let row = firstOf(window + 1, 1); row < end; row++) {
+    const total = sums + <usize>row * out;
+    for (let group = 1; group < groups; group++) addValues(total + <usize>group * sumBytes, total, outChannels);
+    if (row == window) copyValues(total, dBias, outChannels);
+    else
+      for (let channel = 0; channel < outChannels; channel++)
+        store<f32>(dWeight + ((channel * window + row) << 2), load<f32>(total + (channel << 2)));
+  }
 }

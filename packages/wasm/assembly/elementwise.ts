@@ -1,26 +1,40 @@
 // Arithmetic value by value, and sums of columns.
 import { exp4, loadPart, storePart, tanh4 } from "./math";
+import { endOf, firstOf, LINE } from "./parallel";
 
-export function add(a: usize, b: usize, to: usize, size: i32): void {
+function addAll(a: usize, b: usize, to: usize, size: i32): void {
   for (; size >= 4; size -= 4, a += 16, b += 16, to += 16) v128.store(to, f32x4.add(v128.load(a), v128.load(b)));
   if (size) storePart(to, f32x4.add(loadPart(a, size), loadPart(b, size)), size);
 }
 
-/** to += x. */
+export function add(a: usize, b: usize, to: usize, size: i32): void {
+  const from = firstOf(size, LINE), o: usize = from << 2;
+  addAll(a + o, b + o, to + o, endOf(size, LINE) - from);
+}
+
+/** to += x. The work of one thread. */
 @inline
 export function addRow(x: usize, to: usize, columns: i32): void {
-  add(x, to, to, columns);
+  addAll(x, to, to, columns);
 }
 
 /** [rows, columns] to [columns]. */
 export function columnSums(x: usize, to: usize, rows: i32, columns: i32): void {
-  const pitch = <usize>columns << 2;
-  memory.fill(to, 0, pitch);
-  for (; rows; rows--, x += pitch) addRow(x, to, columns);
+  const pitch = <usize>columns << 2, end = endOf(columns, LINE);
+  for (let column = firstOf(columns, LINE); column < end; column += 4) {
+    const left = end - column;
+    let sum = f32x4.splat(0), at = x + (<usize>column << 2);
+    for (let row = 0; row < rows; row++, at += pitch) sum = f32x4.add(sum, left >= 4 ? v128.load(at) : loadPart(at, left));
+    if (left >= 4) v128.store(to + (column << 2), sum);
+    else storePart(to + (column << 2), sum, left);
+  }
 }
 
 /** dy where y > 0, else 0: the gradient of ReLU from its result. */
-export function reluGradient(dy: usize, y: usize, to: usize, size: i32): void {
+export function reluGradient(dy: usize, y: usize, to: usize, count: i32): void {
+  const from = firstOf(count, LINE), o: usize = from << 2;
+  let size = endOf(count, LINE) - from;
+  dy += o, y += o, to += o;
   for (; size >= 4; size -= 4, dy += 16, y += 16, to += 16)
     v128.store(to, v128.and(v128.load(dy), f32x4.gt(v128.load(y), f32x4.splat(0))));
   if (size) storePart(to, v128.and(loadPart(dy, size), f32x4.gt(loadPart(y, size), f32x4.splat(0))), size);
@@ -86,11 +100,13 @@ function geluGradientOf(exact: bool, dy: usize, x: usize, to: usize, size: i32):
 }
 
 export function gelu(exact: bool, x: usize, to: usize, size: i32): void {
-  if (exact) geluOf(true, x, to, size);
-  else geluOf(false, x, to, size);
+  const from = firstOf(size, LINE), o: usize = from << 2, own = endOf(size, LINE) - from;
+  if (exact) geluOf(true, x + o, to + o, own);
+  else geluOf(false, x + o, to + o, own);
 }
 
 export function geluGradient(exact: bool, dy: usize, x: usize, to: usize, size: i32): void {
-  if (exact) geluGradientOf(true, dy, x, to, size);
-  else geluGradientOf(false, dy, x, to, size);
+  const from = firstOf(size, LINE), o: usize = from << 2, own = endOf(size, LINE) - from;
+  if (exact) geluGradientOf(true, dy + o, x + o, to + o, own);
+  else geluGradientOf(false, dy + o, x + o, to + o, own);
 }

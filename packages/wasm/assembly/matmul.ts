@@ -1,6 +1,7 @@
 // Matrix product C = op(A) op(B), row-major f32, cache-blocked and register-tiled (Goto and van de Geijn, "Anatomy of High-Performance
 // Matrix Multiplication", 2008). B goes through panels of 8 columns; A is read where it lies, or, where its columns are its rows, through
 // panels of 6 rows. Sums run in the order of the inner index, one block of it after another: the same bits on every machine.
+import { endOf, firstOf, LINE, ownScratch } from "./parallel";
 
 /** Rows and columns of C that stay in registers. */
 const MR: i32 = 6;
@@ -20,8 +21,10 @@ const A_PANEL_BYTES: usize = MR * KC * 4;
 const B_BYTES: usize = NC * KC * 4;
 
 /** Bytes of working memory that any product needs. */
-export function matmulScratchBytes(): i32 {
-  return <i32>(TILE_BYTES + A_PANEL_BYTES + B_BYTES);
+export const PRODUCT_BYTES: i32 = <i32>(TILE_BYTES + A_PANEL_BYTES + B_BYTES);
+
+export function matmulScratchBytes(threads: i32): i32 {
+  return threads * PRODUCT_BYTES;
 }
 
 @inline
@@ -172,7 +175,7 @@ function finishEdge(tile: usize, c: usize, ldc: usize, rows: i32, columns: i32, 
 }
 
 /** C [m, n] from op(A) [m, k] and op(B) [k, n]. `lda`, `ldb` and `ldc` are bytes from row to row as they lie, so that parts of wider
- *  matrices can be multiplied. `scratch` has `matmulScratchBytes()`; k is at least 1. */
+ *  matrices can be multiplied. `scratch` has PRODUCT_BYTES; k is at least 1. The work of one thread. */
 export function product(
   a: usize, lda: usize, turnA: bool, b: usize, ldb: usize, turnB: bool, c: usize, ldc: usize,
   m: i32, n: i32, k: i32, bias: usize, flags: i32, scratch: usize,
@@ -207,16 +210,28 @@ export function product(
   }
 }
 
-/** `batch` products of dense matrices; `strideA`, `strideB` are floats from one to the next, 0 where one serves all. */
+/** `batch` products of dense matrices; `strideA`, `strideB` are floats from one to the next, 0 where one serves all. Parts are whole
+ *  products where there are several, else rows or columns of the result, whichever there are more of: what each part then lays out for
+ *  itself of the other factor is small beside its products. */
 export function matmul(
   a: usize, b: usize, c: usize, batch: i32, strideA: i32, strideB: i32, m: i32, n: i32, k: i32,
   turnA: bool, turnB: bool, bias: usize, flags: i32, scratch: usize,
 ): void {
   const lda: usize = (turnA ? m : k) << 2, ldb: usize = (turnB ? k : n) << 2, ldc: usize = n << 2;
-  for (; batch; batch--) {
-    product(a, lda, turnA, b, ldb, turnB, c, ldc, m, n, k, bias, flags, scratch);
-    a += strideA << 2;
-    b += strideB << 2;
-    c += <usize>m * ldc;
+  const rest = ownScratch(scratch, PRODUCT_BYTES);
+  if (batch > 1) {
+    const end = endOf(batch, 1);
+    for (let each = firstOf(batch, 1); each < end; each++) {
+      const at = <usize>each;
+      product(a + at * (strideA << 2), lda, turnA, b + at * (strideB << 2), ldb, turnB, c + at * m * ldc, ldc, m, n, k, bias, flags, rest);
+    }
+  } else if (m >= n) {
+    const from = firstOf(m, MR), rows = endOf(m, MR) - from;
+    const down: usize = turnA ? 4 : lda;
+    if (rows) product(a + <usize>from * down, lda, turnA, b, ldb, turnB, c + <usize>from * ldc, ldc, rows, n, k, bias, flags, rest);
+  } else {
+    const from = firstOf(n, LINE), columns = endOf(n, LINE) - from;
+    const across: usize = turnB ? ldb : 4, o = <usize>from << 2;
+    if (columns) product(a, lda, turnA, b + <usize>from * across, ldb, turnB, c + o, ldc, m, columns, k, bias + o, flags, rest);
   }
 }

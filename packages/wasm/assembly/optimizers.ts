@@ -1,6 +1,7 @@
 // Optimisers over all parameters of a model at once: flat f32 vectors, in place. Formulas of torch.optim.SGD and torch.optim.AdamW,
 // clipping of torch.nn.utils.clip_grad_norm_.
 import { loadPart, storePart } from "./math";
+import { endOf, firstOf, LINE, meet } from "./parallel";
 
 const MAX_F32: f32 = 3.4028234663852886e38;
 
@@ -17,20 +18,40 @@ function squares(x: usize, size: i32): f64 {
   return f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
 }
 
+/** The norm is summed in so many stretches, whatever the number of threads, then over the stretches. */
+const STRETCHES: i32 = 8;
+
+/** Bytes of working memory. */
+export function optimizerScratchBytes(): i32 {
+  return 8 * STRETCHES;
+}
+
 /** By what gradient sums are multiplied: `scale` makes means of them, whose norm is then held at `limit`, which may be infinite. */
-function factorOf(gradients: usize, size: i32, scale: f32, limit: f32): v128 {
+function factorOf(gradients: usize, size: i32, scale: f32, limit: f32, scratch: usize): v128 {
   if (!isFinite<f32>(limit)) return f32x4.splat(scale);
-  const length = <f64>scale * Math.sqrt(squares(gradients, size));
+  // Whole lines each, but for the last.
+  const each = ((size + STRETCHES * LINE - 1) / (STRETCHES * LINE)) * LINE;
+  const end = endOf(STRETCHES, 1);
+  for (let stretch = firstOf(STRETCHES, 1); stretch < end; stretch++) {
+    const from = min(size, stretch * each);
+    store<f64>(scratch + (stretch << 3), squares(gradients + (<usize>from << 2), min(size - from, each)));
+  }
+  meet();
+  let sum: f64 = 0;
+  for (let stretch = 0; stretch < STRETCHES; stretch++) sum += load<f64>(scratch + (stretch << 3));
+  const length = <f64>scale * Math.sqrt(sum);
   return f32x4.splat(<f32>(<f64>scale * Math.min(1, <f64>limit / (length + 1e-6))));
 }
 
 export function sgd(
-  weights: usize, gradients: usize, velocity: usize, size: i32,
-  learningRate: f32, momentum: f32, decay: f32, scale: f32, limit: f32,
+  weights: usize, gradients: usize, velocity: usize, count: i32,
+  learningRate: f32, momentum: f32, decay: f32, scale: f32, limit: f32, scratch: usize,
 ): void {
-  const factor = factorOf(gradients, size, scale, limit);
+  const factor = factorOf(gradients, count, scale, limit, scratch);
+  const from = firstOf(count, LINE), o = <usize>from << 2;
+  weights += o, gradients += o, velocity += o;
   const rate = f32x4.splat(learningRate), keep = f32x4.splat(momentum), pull = f32x4.splat(decay);
-  for (; size > 0; size -= 4, weights += 16, gradients += 16, velocity += 16) {
+  for (let size = endOf(count, LINE) - from; size > 0; size -= 4, weights += 16, gradients += 16, velocity += 16) {
     const whole = size >= 4;
     const w = whole ? v128.load(weights) : loadPart(weights, size);
     const g = whole ? v128.load(gradients) : loadPart(gradients, size);
@@ -49,14 +70,16 @@ export function sgd(
 
 /** `stepSize` = rate / (1 - beta1^t), `correction` = sqrt(1 - beta2^t), `pull` = rate * decay. */
 export function adamw(
-  weights: usize, gradients: usize, first: usize, second: usize, size: i32,
-  pull: f32, stepSize: f32, correction: f32, beta1: f64, beta2: f64, epsilon: f32, scale: f32, limit: f32,
+  weights: usize, gradients: usize, first: usize, second: usize, count: i32,
+  pull: f32, stepSize: f32, correction: f32, beta1: f64, beta2: f64, epsilon: f32, scale: f32, limit: f32, scratch: usize,
 ): void {
-  const factor = factorOf(gradients, size, scale, limit);
+  const factor = factorOf(gradients, count, scale, limit, scratch);
+  const from = firstOf(count, LINE), o = <usize>from << 2;
+  weights += o, gradients += o, first += o, second += o;
   const b1 = f32x4.splat(<f32>beta1), rest1 = f32x4.splat(<f32>(1 - beta1));
   const b2 = f32x4.splat(<f32>beta2), rest2 = f32x4.splat(<f32>(1 - beta2));
   const shrink = f32x4.splat(pull), by = f32x4.splat(stepSize), root = f32x4.splat(correction), least = f32x4.splat(epsilon);
-  for (; size > 0; size -= 4, weights += 16, gradients += 16, first += 16, second += 16) {
+  for (let size = endOf(count, LINE) - from; size > 0; size -= 4, weights += 16, gradients += 16, first += 16, second += 16) {
     const whole = size >= 4;
     const w = whole ? v128.load(weights) : loadPart(weights, size);
     const g = f32x4.mul(factor, whole ? v128.load(gradients) : loadPart(gradients, size));

@@ -2,17 +2,10 @@
 // does while a step is recorded. Knows no kernel's meaning.
 import * as tf from "@tensorflow/tfjs-core";
 import { Arena } from "./arena.ts";
-import type { Instance, Kernel, KernelFunction } from "./instance.ts";
-
-export const WASM = "weft-wasm";
+import type { Command, Instance } from "./instance.ts";
+import type { KernelFunction } from "./kernel-functions.ts";
 
 export type ElementType = "float32" | "int32";
-
-/** One call with fixed arguments. */
-export interface Command {
-  readonly kernel: Kernel;
-  readonly args: readonly number[];
-}
 
 interface Entry {
   readonly at: number;
@@ -38,13 +31,16 @@ export const elementTypeOf = (dtype: tf.DataType): ElementType => {
 
 export class WasmBackend extends tf.KernelBackend {
   readonly instance: Instance;
+  /** In TensorFlow.js's registry. */
+  readonly name: string;
   readonly #arena: Arena;
   readonly #entries = new Map<tf.DataId, Entry>();
   readonly #matmulScratch: number;
   #recording: Recording | null = null;
 
-  constructor(instance: Instance) {
+  constructor(instance: Instance, name: string) {
     super();
+    this.name = name;
     this.instance = instance;
     this.#arena = new Arena((sizeBytes) => instance.extend(sizeBytes));
     this.#matmulScratch = this.#arena.allocate(instance.matmulScratchBytes);
@@ -56,10 +52,9 @@ export class WasmBackend extends tf.KernelBackend {
   }
 
   call(name: KernelFunction, ...args: readonly (number | boolean)[]): void {
-    const kernel = this.instance.kernels[name];
-    const numbers = args.map(Number);
-    this.#recording?.commands.push({ kernel, args: numbers });
-    kernel(...numbers);
+    const command = this.instance.command(name, args.map(Number));
+    this.#recording?.commands.push(command);
+    this.instance.run(command);
   }
 
   /** Memory for the time of `work`, which makes calls alone. */
@@ -184,8 +179,10 @@ export class WasmBackend extends tf.KernelBackend {
     return false;
   }
 
+  /** By TensorFlow.js when it is registered no more. */
   override dispose(): void {
     this.#entries.clear();
+    this.instance.close();
   }
 
   get #current(): Arena {

@@ -19,6 +19,8 @@ export class FlatOptimizer {
   readonly #gradients: number;
   /** Momentum; or first and second moments. */
   readonly #state: readonly number[];
+  /** Where the kernels work. */
+  readonly #scratch: number;
   #steps = 0;
 
   /** Throws a WasmMemoryError where there is no room for its vectors. */
@@ -27,14 +29,15 @@ export class FlatOptimizer {
     this.#parameters = parameters;
     this.#layout = layout;
     this.#options = options;
-    const vectors: number[] = [];
+    const blocks: number[] = [];
     try {
-      for (let vector = 0; vector < (options.optimizer.kind === "adamw" ? 3 : 2); vector++) vectors.push(backend.allocate(4 * layout.size));
+      blocks.push(backend.allocate(backend.instance.optimizerScratchBytes));
+      for (let vector = 0; vector < (options.optimizer.kind === "adamw" ? 3 : 2); vector++) blocks.push(backend.allocate(4 * layout.size));
     } catch (error) {
-      for (const at of vectors) backend.release(at);
+      for (const at of blocks) backend.release(at);
       throw error;
     }
-    [this.#gradients, ...this.#state] = vectors as [number, ...number[]];
+    [this.#scratch, this.#gradients, ...this.#state] = blocks as [number, number, ...number[]];
     this.reset();
   }
 
@@ -44,14 +47,14 @@ export class FlatOptimizer {
     for (const [index, { offset }] of this.#layout.parameters.entries()) {
       const { at, size } = gradients[index] as Output;
       const into = this.#gradients + 4 * offset;
-      if (adds) instance.kernels.add(into, at, into, size);
+      if (adds) this.#backend.call("add", into, at, into, size);
       else instance.f32(into, size).set(instance.f32(at, size));
     }
   }
 
   /** One step on the parameters from what was gathered; `gradientScale` makes means of its sums. */
   apply(learningRate: number, gradientScale: number): void {
-    const { kernels } = this.#backend.instance;
+    const backend = this.#backend;
     const { optimizer, clipNorm } = this.#options;
     const { size } = this.#layout;
     const [first, second] = this.#state as [number, number];
@@ -59,7 +62,8 @@ export class FlatOptimizer {
     switch (optimizer.kind) {
       case "sgd": {
         const { momentum, weightDecay } = optimizer;
-        kernels.sgd(this.#parameters.at, this.#gradients, first, size, learningRate, momentum, weightDecay, gradientScale, clipNorm);
+        const vectors = [this.#parameters.at, this.#gradients, first, size] as const;
+        backend.call("sgd", ...vectors, learningRate, momentum, weightDecay, gradientScale, clipNorm, this.#scratch);
         return;
       }
       case "adamw": {
@@ -67,7 +71,9 @@ export class FlatOptimizer {
         const stepSize = learningRate / (1 - beta1 ** this.#steps);
         const correction = Math.sqrt(1 - beta2 ** this.#steps);
         const vectors = [this.#parameters.at, this.#gradients, first, second, size] as const;
-        kernels.adamw(...vectors, learningRate * weightDecay, stepSize, correction, beta1, beta2, epsilon, gradientScale, clipNorm);
+        const betas = [beta1, beta2] as const;
+        const pull = learningRate * weightDecay;
+        backend.call("adamw", ...vectors, pull, stepSize, correction, ...betas, epsilon, gradientScale, clipNorm, this.#scratch);
         return;
       }
       default:
@@ -82,6 +88,6 @@ export class FlatOptimizer {
   }
 
   dispose(): void {
-    for (const at of [this.#gradients, ...this.#state]) this.#backend.release(at);
+    for (const at of [this.#scratch, this.#gradients, ...this.#state]) this.#backend.release(at);
   }
 }

@@ -2,7 +2,8 @@
 // afterwards the calls are made again, with the same addresses and without TensorFlow.js. Inputs must be tensors on memory of the caller's
 // (their contents are what changes); constants are frozen. Knows no model.
 import * as tf from "@tensorflow/tfjs-core";
-import type { Command, WasmBackend } from "./backend.ts";
+import type { WasmBackend } from "./backend.ts";
+import type { Command } from "./instance.ts";
 
 export interface Output {
   readonly at: number;
@@ -34,9 +35,9 @@ export class Tape {
     return new Tape(backend, commands, value, release);
   }
 
-  /** Computes the outputs anew from what the inputs hold now. */
+  /** Computes the outputs anew from what the inputs hold now. Throws a ThreadsLostError where threads are lost. */
   replay(): void {
-    for (const { kernel, args } of this.#commands) kernel(...args);
+    for (const command of this.#commands) this.#backend.instance.run(command);
   }
 
   /** The outputs' values, one behind the other. */

@@ -5,7 +5,10 @@ import { describeLinear } from "../../webgpu/test/linear-suite.ts";
 import { describeLstm } from "../../webgpu/test/lstm-suite.ts";
 import { openSubject } from "./subject.ts";
 
-describeFusedKernels("the fused kernels on WASM", openSubject);
-describeLinear("the dense layer on WASM", openSubject);
-describeLstm("the recurrence of an LSTM on WASM", openSubject);
-describeConvolution("convolution with ReLU and pooling on WASM", openSubject);
+/** `where`: on what it is computed, as titles say. */
+export function describeAll(where: string): void {
+  describeFusedKernels(`the fused kernels on ${where}`, openSubject);
+  describeLinear(`the dense layer on ${where}`, openSubject);
+  describeLstm(`the recurrence of an LSTM on ${where}`, openSubject);
+  describeConvolution(`convolution with ReLU and pooling on ${where}`, openSubject);
+}

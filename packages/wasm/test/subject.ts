@@ -1,9 +1,9 @@
-// The WASM backend as the suites that all backends share want it.
+// The WASM backend as the suites that all backends share want it: the one that is registered, where there is one.
 import type { Subject } from "../../webgpu/test/subject.ts";
-import { registerWasmBackend } from "../src/index.ts";
+import { registerWasmBackend, unregisterWasmBackend } from "../src/index.ts";
 
 export async function openSubject(): Promise<Subject> {
-  await registerWasmBackend();
+  const backend = await registerWasmBackend();
   return {
     read: async (tensors) => {
       const flat = new Float32Array(tensors.reduce((sum, { size }) => sum + size, 0));
@@ -14,6 +14,6 @@ export async function openSubject(): Promise<Subject> {
       }
       return flat;
     },
-    close: () => undefined,
+    close: () => unregisterWasmBackend(backend),
   };
 }

@@ -70,7 +70,7 @@ describe("weft donate", () => {
       interrupted.child.kill("SIGINT");
       const [first, second] = [await interrupted.ended, await timed.ended];
       expect([first.code, first.err, second.code, second.err]).toEqual([0, "", 0, ""]);
-      expect(first.last).toMatch(/^ada · stopped · .*[1-9]\d* samples.*WebAssembly with SIMD$/);
+      expect(first.last).toMatch(/^ada · stopped · .*[1-9]\d* samples.*WebAssembly with SIMD(, \d threads)?$/);
       expect(second.last).toMatch(/^bob · stopped · /);
       await vi.waitFor(() => expect(core.detail("digits")?.volunteersNow).toBe(0), { timeout: 5_000 });
     } finally {

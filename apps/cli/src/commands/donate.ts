@@ -1,6 +1,7 @@
 // `weft donate URL`: lends this machine from Node, its GPU where the optional package `webgpu` is installed, else the processor. Ends with a
 // goodbye within two seconds of SIGINT or SIGTERM.
 import { createHash, randomInt } from "node:crypto";
+import { availableParallelism } from "node:os";
 import { volunteerData } from "@weft/datasets";
 import { isDisplayName } from "@weft/protocol";
 import { drawSample } from "@weft/training";
@@ -71,7 +72,8 @@ async function lend(url: string, { name, run, effort, hours, backend, key, local
   if (backend === "auto" && !local && !hasDawn()) process.stdout.write(`${WITHOUT_DAWN} Until then this lends the processor.\n`);
   const volunteer = new Volunteer({
     identity: await identityFrom(key ?? null),
-    createEngine: () => nodeEngine(backend),
+    // Beside a coordinator one processor is left to it.
+    createEngine: () => nodeEngine({ preference: backend, threads: availableParallelism() - (local ? 1 : 0) }),
     data: (blobs) => volunteerData({ blobs, draw: drawSample }),
     blobs: httpBlobs(url),
     hash: async (bytes) => createHash("sha256").update(bytes).digest("hex"),

@@ -41,12 +41,16 @@ interface EngineWishes {
   readonly allowSoftwareGpu: boolean;
 }
 const startEngine = (wishes: EngineWishes) =>
-  engineInThread(({ answered, failed }) => {
-    const worker = new Worker(new URL("./engine-worker.ts", import.meta.url), { type: "module", name: "weft-engine" });
-    worker.onmessage = ({ data }) => answered(data);
-    worker.onerror = (event) => failed(`The engine's worker failed: ${event.message || "it could not be loaded"}`);
-    return { post: (call, transfer) => worker.postMessage(call, [...transfer]), terminate: () => worker.terminate() };
-  }, wishes);
+  engineInThread(
+    ({ answered, failed }) => {
+      const worker = new Worker(new URL("./engine-worker.ts", import.meta.url), { type: "module", name: "weft-engine" });
+      worker.onmessage = ({ data }) => answered(data);
+      worker.onerror = (event) => failed(`The engine's worker failed: ${event.message || "it could not be loaded"}`);
+      return { post: (call, transfer) => worker.postMessage(call, [...transfer]), terminate: () => worker.terminate() };
+      // One processor is left to the page and to everything else.
+    },
+    { ...wishes, threads: navigator.hardwareConcurrency - 1 },
+  );
 
 async function allowsSoftwareGpu(origin: string): Promise<boolean> {
   try {

@@ -15,7 +15,13 @@ interface Measures {
 type InPage = typeof globalThis & { readonly weftMeasure: Measures };
 
 const scriptOf = (name: string): URL => new URL(`../step/${name}.ts`, import.meta.url);
-const PAGE = { script: scriptOf("measure"), frames: ["stock", "ours", "jax"].map(scriptOf) };
+/** The application's own: they know how to start one another. */
+const workerOf = (name: string): URL => new URL(`../../../../apps/web/src/worker/${name}.ts`, import.meta.url);
+const PAGE = {
+  script: scriptOf("measure"),
+  frames: ["stock", "ours", "threads", "jax"].map(scriptOf),
+  workers: ["engine-worker", "kernel-worker"].map(workerOf),
+};
 
 const gpt = (layers: number, width: number): StepCase["model"] => ({ kind: "gpt", vocabulary: 65, context: 64, layers, heads: 4, width });
 const lstm = (context: number, hidden: number): StepCase["model"] => ({
@@ -41,7 +47,9 @@ interface Plan {
   /** Most dispatches of ours: a number, or a share of stock's. */
   readonly dispatches: { readonly most: number } | { readonly share: number };
 }
-const ALL: readonly EngineName[] = ["stock webgpu", "weft webgpu", "jax-js webgpu", "stock wasm", "weft wasm", "jax-js wasm", "stock cpu"];
+const THREADS: readonly EngineName[] = ["weft wasm, 1 thread", "weft wasm, all threads"];
+const ON_WASM: readonly EngineName[] = ["stock wasm", "weft wasm", ...THREADS, "jax-js wasm"];
+const ALL: readonly EngineName[] = ["stock webgpu", "weft webgpu", "jax-js webgpu", ...ON_WASM, "stock cpu"];
 const COUNTED: readonly EngineName[] = ["stock webgpu", "weft webgpu"];
 
 function plansOf(short: boolean): readonly Plan[] {
@@ -53,7 +61,7 @@ function plansOf(short: boolean): readonly Plan[] {
     { case: { name: "lstm, unroll 8", rows: short ? 2 : 8, model: lstm(8, short ? 32 : 128) }, engines, dispatches: { share: 1 / 5 } },
     {
       case: { name: "lstm, unroll 80", rows: short ? 1 : 8, model: lstm(80, short ? 32 : 128) },
-      engines: short ? ["weft webgpu"] : ["weft webgpu", "weft wasm"],
+      engines: short ? ["weft webgpu"] : ["weft webgpu", "weft wasm", ...THREADS],
       dispatches: { most: 800 },
     },
   ];
@@ -163,6 +171,14 @@ function rowsOf({ case: given, dispatches }: Plan, figures: readonly StepFigures
             "stock in the same run",
           ),
         ]),
+    row(
+      "total, 1 thread over all threads of weft wasm",
+      ratio(of("weft wasm, 1 thread"), of("weft wasm, all threads"), "totalMs"),
+      "times",
+      null,
+      "in the same run",
+      "as many threads as processors, at most 8, in the application's workers",
+    ),
     ...(of("jax-js webgpu") === null
       ? []
       : [

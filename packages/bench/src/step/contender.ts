@@ -40,7 +40,16 @@ export interface Trainer {
   heldBytes(): number | null;
   dispose(): void;
 }
-export type EngineName = "stock webgpu" | "weft webgpu" | "stock wasm" | "weft wasm" | "stock cpu" | "jax-js webgpu" | "jax-js wasm";
+export type EngineName =
+  | "stock webgpu"
+  | "weft webgpu"
+  | "stock wasm"
+  | "weft wasm"
+  | "weft wasm, 1 thread"
+  | "weft wasm, all threads"
+  | "stock cpu"
+  | "jax-js webgpu"
+  | "jax-js wasm";
 export interface Contender {
   readonly name: EngineName;
   /** Null: it cannot train this model. */

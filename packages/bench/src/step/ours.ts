@@ -1,13 +1,9 @@
-// Our engine in bench `step`: on WebGPU a recorded step with the optimiser on the device, on WASM the engine's gradient and the
-// coordinator's optimiser. A bundle by itself.
+// Our engine in bench `step`: on WebGPU a recorded step with the optimiser on the device, on WASM one thread. A bundle by itself.
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import { createEngine } from "@weft/engine";
 import { initialWeights, layoutFor } from "@weft/models";
 import { lossSum, type ModelTensors } from "@weft/models/tf";
-import type { ModelSpec } from "@weft/protocol";
-import type { OptimizerKind } from "@weft/tensors";
-import { outerOptimizer } from "@weft/training";
 import {
   adapterKey,
   compileAhead,
@@ -23,27 +19,7 @@ import {
   tuneMatmul,
 } from "@weft/webgpu";
 import { batchOf, registry, type StepCase, type Trainer } from "./contender.ts";
-
-function specOf({ model }: StepCase): ModelSpec {
-  switch (model.kind) {
-    case "gpt":
-      return { ...model, bias: true, gelu: "tanh" };
-    case "lstm":
-      return model;
-    case "cnn": {
-      const { side, channels, ...rest } = model;
-      return { ...rest, height: side, width: side, inChannels: 1, channels: [...channels] };
-    }
-    default:
-      throw model satisfies never;
-  }
-}
-
-const LEARNING_RATE = 1e-3;
-const optimizerOf = ({ model }: StepCase): OptimizerKind =>
-  model.kind === "cnn"
-    ? { kind: "sgd", momentum: 0, weightDecay: 0 }
-    : { kind: "adamw", beta1: 0.9, beta2: 0.999, epsilon: 1e-7, weightDecay: 0 };
+import { LEARNING_RATE, optimizerOf, specOf, trainerOn } from "./on-engine.ts";
 
 let opened: Promise<{ readonly backend: WebGPUBackend; readonly readBack: FlatReadBack; readonly tune: () => Promise<void> }> | null = null;
 function gpu(): NonNullable<typeof opened> {
@@ -119,26 +95,8 @@ async function onWebGpu(given: StepCase): Promise<Trainer> {
 }
 
 async function onWasm(given: StepCase): Promise<Trainer> {
-  const model = specOf(given);
   const engine = await createEngine({ preference: "wasm", allowSoftwareGpu: false });
-  await engine.load(model, given.rows);
-  const { inputs, targets } = batchOf(given);
-  const weights = initialWeights(model, 5);
-  const spec = { ...optimizerOf(given), learningRate: LEARNING_RATE };
-  const optimizer = outerOptimizer(spec, weights.length, null);
-  if (!optimizer.ok) throw new Error(optimizer.message);
-  return {
-    async step() {
-      await engine.setWeights(weights);
-      const shares = new Float32Array(given.rows).fill(1);
-      const { lossSum: sum, gradientSum } = await engine.step({ rows: given.rows, inputs, targets, weights: shares });
-      for (let at = 0; at < gradientSum.length; at++) gradientSum[at] = (gradientSum[at] as number) / given.rows;
-      optimizer.value.step(weights, gradientSum, LEARNING_RATE);
-      return sum / given.rows;
-    },
-    heldBytes: () => tf.memory().numBytes,
-    dispose: () => engine.dispose(),
-  };
+  return trainerOn(engine, given, () => tf.memory().numBytes);
 }
 
 registry.steps.push({ name: "weft webgpu", trainer: onWebGpu }, { name: "weft wasm", trainer: onWasm });

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright";
@@ -34,6 +34,8 @@ export interface BenchPageOptions {
   readonly script: URL;
   /** Files to run in frames of it, one each, so that copies of a library share nothing. */
   readonly frames: readonly URL[];
+  /** Files that the frames start as workers, at `/worker/` and the name of the file. Absent: none. */
+  readonly workers?: readonly URL[];
   /** The machine's GPU instead of the software adapter. */
   readonly hardware: boolean;
 }
@@ -53,8 +55,11 @@ async function bundle(script: URL): Promise<string> {
   return outputFiles[0]?.text ?? "";
 }
 
-export async function openBenchPage({ script, frames, hardware }: BenchPageOptions): Promise<BenchPage> {
+export async function openBenchPage({ script, frames, workers = [], hardware }: BenchPageOptions): Promise<BenchPage> {
   const bundles = await Promise.all([script, ...frames].map(bundle));
+  const workerBundles = new Map<string, string>(
+    await Promise.all(workers.map(async (worker) => [`/worker/${basename(worker.pathname)}`, await bundle(worker)] as const)),
+  );
   const documentOf = (index: number): string =>
     `<!doctype html><title>bench</title><script type="module" src="/${index}.js"></script>${
       index > 0 ? "" : frames.map((_, frame) => `<iframe src="/${frame + 1}"></iframe>`).join("")
@@ -67,7 +72,9 @@ export async function openBenchPage({ script, frames, hardware }: BenchPageOptio
     const send = (type: string, body: string | Buffer): void => {
       response.writeHead(200, { ...HEADERS, "content-type": type }).end(body);
     };
-    if (text !== undefined && isScript !== undefined) send("text/javascript", text);
+    const worker = workerBundles.get(path);
+    if (worker !== undefined) send("text/javascript", worker);
+    else if (text !== undefined && isScript !== undefined) send("text/javascript", text);
     else if (text !== undefined) send("text/html", documentOf(Number(index)));
     else if (wasm !== undefined)
       readFile(join(WASM_FOLDER, wasm)).then(

@@ -1,2 +1,4 @@
 // In a browser, whose compiler of WebAssembly may be another.
-import "../../test/all-suites.ts";
+import { describeAll } from "../../test/all-suites.ts";
+
+describeAll("WASM");

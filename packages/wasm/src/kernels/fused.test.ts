@@ -1,2 +1,4 @@
 // In Node.
-import "../../test/all-suites.ts";
+import { describeAll } from "../../test/all-suites.ts";
+
+describeAll("WASM");

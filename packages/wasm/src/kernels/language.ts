@@ -33,7 +33,9 @@ const crossEntropy: Launcher = (backend, inputs, { predictions }) => {
   const [rows, classes] = matrixOf(logits);
   const [loss, logSums] = [backend.output([]), backend.output([rows])];
   const addresses = [logits, targets, weights, loss, logSums].map((tensor) => backend.addressOf(tensor));
-  backend.call("crossEntropy", ...addresses, rows, classes, predictions as number);
+  backend.withScratch(backend.instance.crossEntropyScratchBytes(rows), (scratch) =>
+    backend.call("crossEntropy", ...addresses, rows, classes, predictions as number, scratch),
+  );
   return [loss, logSums];
 };
 
@@ -112,8 +114,7 @@ function callLstm(
   length: number,
   hidden: number,
 ): void {
-  const { lstmScratchBytes, matmulScratchBytes } = backend.instance;
-  backend.withScratch(lstmScratchBytes(rowCount, hidden) + matmulScratchBytes, (scratch) =>
+  backend.withScratch(backend.instance.lstmScratchBytes(rowCount, hidden), (scratch) =>
     backend.call(name, ...addresses, rowCount, length, hidden, scratch),
   );
 }
@@ -124,8 +125,7 @@ const attention: Launcher = (backend, inputs, attributes) => {
   const [tokens, triple] = matrixOf(qkv);
   const [y, logSums] = [backend.output([tokens, triple / 3]), backend.output([tokens, heads])];
   const addresses = [qkv, y, logSums].map((tensor) => backend.addressOf(tensor));
-  const { attentionScratchBytes, matmulScratchBytes } = backend.instance;
-  backend.withScratch(attentionScratchBytes(length) + matmulScratchBytes, (scratch) =>
+  backend.withScratch(backend.instance.attentionScratchBytes(length), (scratch) =>
     backend.call("attention", ...addresses, tokens / length, length, heads, triple / 3 / heads, scratch),
   );
   return [y, logSums];
@@ -137,8 +137,7 @@ const attentionGradient: Launcher = (backend, inputs, attributes) => {
   const [tokens, triple] = matrixOf(qkv);
   const dQkv = backend.output(qkv.shape);
   const addresses = [dy, y, qkv, logSums, dQkv].map((tensor) => backend.addressOf(tensor));
-  const { attentionScratchBytes, matmulScratchBytes } = backend.instance;
-  backend.withScratch(attentionScratchBytes(length) + matmulScratchBytes, (scratch) =>
+  backend.withScratch(backend.instance.attentionScratchBytes(length), (scratch) =>
     backend.call("attentionGradient", ...addresses, tokens / length, length, heads, triple / 3 / heads, scratch),
   );
   return [dQkv];

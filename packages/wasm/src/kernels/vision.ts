@@ -23,8 +23,7 @@ function extentsOf(x: tf.TensorInfo, weight: tf.TensorInfo): Extents {
 
 function call(backend: WasmBackend, name: "convolutionBlock" | "convolutionBlockGradient", addresses: number[], extents: Extents): void {
   const { images, channels, outChannels, kernel, height, width } = extents;
-  const { convolutionScratchBytes, matmulScratchBytes } = backend.instance;
-  backend.withScratch(convolutionScratchBytes(channels, outChannels, kernel, height, width) + matmulScratchBytes, (scratch) =>
+  backend.withScratch(backend.instance.convolutionScratchBytes(channels, outChannels, kernel, height, width), (scratch) =>
     backend.call(name, ...addresses, images, channels, outChannels, kernel, height, width, scratch),
   );
 }

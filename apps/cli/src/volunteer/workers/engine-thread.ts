@@ -3,17 +3,18 @@
 import { parentPort } from "node:worker_threads";
 import { type EngineCall, serveEngine } from "@weft/volunteer/engine-rpc";
 import { openDawn } from "../dawn.ts";
-import type { Backend } from "../engine-thread.ts";
+import type { EngineWishes } from "../engine-thread.ts";
+import { startKernelThread } from "./kernel-threads.ts";
 
 const port = parentPort;
 if (port === null) throw new Error("this file runs as a worker thread");
 const serve = serveEngine(
   (answer, transfer) => port.postMessage(answer, [...transfer]),
-  async ({ preference }: { readonly preference: Backend }) => {
+  async ({ preference, threads: count }: EngineWishes) => {
     const gpu = preference === "auto" || preference === "webgpu" ? await openDawn() : null;
     const { createEngine } = await import("@weft/engine");
     const allowSoftwareGpu = process.env.WEFT_ALLOW_SOFTWARE_GPU === "1";
-    return createEngine({ preference, allowSoftwareGpu, ...(gpu === null ? {} : { gpu }) });
+    return createEngine({ preference, allowSoftwareGpu, threads: { count, start: startKernelThread }, ...(gpu === null ? {} : { gpu }) });
   },
 );
 port.on("message", (call: EngineCall) => serve(call));
