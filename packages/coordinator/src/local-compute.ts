@@ -13,7 +13,7 @@ import {
   type Sha256,
 } from "@weft/protocol";
 import type { Storage } from "@weft/storage";
-import { codecNamed, decode, f32FromBytes, f32ToBytes, norm } from "@weft/tensors";
+import { BlockNorm, codecNamed, DECODE_BLOCK, f32FromBytes, f32ToBytes } from "@weft/tensors";
 import type { AggregationRule, CloseRound } from "@weft/training";
 import type { CheckpointInput, ClosedRound, Compute, Inspection, SpooledUpload } from "./ports.ts";
 import { closeFromBlobs } from "./round-blobs.ts";
@@ -92,9 +92,18 @@ export function inspectBytes(
   if (bytes.length < codec.leastBytes(parameters) || bytes.length > codec.mostBytes(parameters))
     return { ok: false, code: "wrong-length", detail: `${bytes.length} bytes came, which no ${codecName} of ${parameters} values has` };
   if (hash(bytes) !== expected) return { ok: false, code: "wrong-hash", detail: "the bytes do not have the hash that was signed" };
-  const decoded = decode(codec, bytes, parameters);
-  if (!decoded.ok) return { ok: false, code: decoded.fault, detail: decoded.detail };
-  const size = Math.fround(norm(decoded.update));
+  const opened = codec.open(bytes, parameters);
+  if (!opened.ok) return { ok: false, code: opened.fault, detail: opened.detail };
+  // A block at a time, so that the update is never dense beside its bytes.
+  const blockNorm = new BlockNorm(parameters);
+  const scratch = new Float32Array(Math.min(parameters, DECODE_BLOCK));
+  for (let from = 0; from < parameters; from += DECODE_BLOCK) {
+    const block = scratch.subarray(0, Math.min(DECODE_BLOCK, parameters - from));
+    const refused = opened.reader.next(block);
+    if (refused !== null) return { ok: false, code: refused.fault, detail: refused.detail };
+    blockNorm.add(block);
+  }
+  const size = Math.fround(blockNorm.value());
   if (size > MAX_UPDATE_NORM)
     return {
       ok: false,

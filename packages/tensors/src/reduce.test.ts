@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { randomStream } from "./random.ts";
-import { allFinite, clipNorm, dot, norm, squaredNorm, sum } from "./reduce.ts";
+import { allFinite, BlockNorm, clipNorm, dot, norm, squaredNorm, sum } from "./reduce.ts";
 
 const normals = (size: number, seed = 1): Float32Array => {
   const random = randomStream(seed, 0);
@@ -81,4 +81,14 @@ describe("clipNorm", () => {
     expect(norm(values)).toBeCloseTo(2, 5);
     expect(dot(values, before) / (norm(values) * norm(before))).toBeCloseTo(1, 6);
   });
+});
+
+it("the norm of values that come block by block has the bits of the norm of all of them, and of no more than were announced", () => {
+  for (const size of [0, 1, 4095, 4096, 4097, 3 * 4096 + 17, 7 * 4096]) {
+    const values = normals(size, size + 1);
+    const blocks = new BlockNorm(size);
+    for (let from = 0; from < size; from += 4096) blocks.add(values.subarray(from, from + 4096));
+    expect(() => blocks.add(values)).toThrow(RangeError);
+    expect(blocks.value()).toBe(norm(values));
+  }
 });

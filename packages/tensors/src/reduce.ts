@@ -51,6 +51,27 @@ export function dot(left: Float32Array, right: Float32Array): number {
   return tree(blocks);
 }
 
+/** The norm of values that come block by block, each of 4,096 values but the last: the bits that `norm` gives of all of them. */
+export class BlockNorm {
+  readonly #sums: Float64Array;
+  #blocks = 0;
+
+  /** Of so many values. */
+  constructor(size: number) {
+    this.#sums = new Float64Array(Math.ceil(size / BLOCK));
+  }
+
+  add(block: Float32Array): void {
+    if (this.#blocks >= this.#sums.length || block.length > BLOCK) throw new RangeError("more values than were announced");
+    this.#sums[this.#blocks++] = squaredNorm(block);
+  }
+
+  /** Once, when all have come. */
+  value(): number {
+    return Math.sqrt(tree(this.#sums));
+  }
+}
+
 export const squaredNorm = (values: Float32Array): number => dot(values, values);
 /** Euclidean norm in f64. Cannot overflow: the square of the largest f32 is far inside f64. */
 export const norm = (values: Float32Array): number => Math.sqrt(squaredNorm(values));

@@ -33,7 +33,7 @@ await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async
     takeIn: (upload: SpooledUpload) =>
       inTurn(async () => {
         const found = await compute.takeIn(upload);
-        dropped(2 * F32_BYTES * upload.parameters);
+        dropped(F32_BYTES * upload.parameters);
         return found;
       }),
     async closeRound(run: string, spec: RunSpec, parameters: number, round: CloseRound) {
