@@ -21,6 +21,8 @@ export interface BenchContext {
   readonly peakTflops: number | null;
   /** Only the parts of the bench whose names hold this, where it has parts; null: all. */
   readonly only: string | null;
+  /** Folder with the files of well-known data sets, where somebody named one. */
+  readonly data: string | null;
   /** One line of progress. */
   readonly say: (line: string) => void;
 }

@@ -1,16 +1,17 @@
 // The command line of the benches: NAME [--short] [--seed N] [--json FILE] [--check]
-// [--only PART] [--peak-tflops N]. Exit code 1 when --check finds a goal missed.
+// [--only PART] [--data FOLDER] [--peak-tflops N]. Exit code 1 when --check finds a goal missed.
 import { parseArgs } from "node:util";
 import { type Bench, meets } from "./bench.ts";
 import { faultsBench } from "./benches/faults/faults.ts";
 import { ingestBench } from "./benches/ingest/ingest.ts";
 import { pathBench } from "./benches/path.ts";
+import { roundsBench } from "./benches/rounds/rounds.ts";
 import { stepBench } from "./benches/step.ts";
 import { swarmBench } from "./benches/swarm.ts";
 import { uplinkBench } from "./benches/uplink/uplink.ts";
 import { reportOf, tableOf, writeReport } from "./report.ts";
 
-const BENCHES: readonly Bench[] = [faultsBench, ingestBench, pathBench, stepBench, swarmBench, uplinkBench];
+const BENCHES: readonly Bench[] = [faultsBench, ingestBench, pathBench, roundsBench, stepBench, swarmBench, uplinkBench];
 const DEFAULT_SEED = 7;
 
 async function main(): Promise<number> {
@@ -21,6 +22,7 @@ async function main(): Promise<number> {
       short: { type: "boolean" },
       check: { type: "boolean" },
       only: { type: "string" },
+      data: { type: "string" },
       json: { type: "string" },
       seed: { type: "string" },
     },
@@ -34,7 +36,14 @@ async function main(): Promise<number> {
   const short = values.short ?? false;
   const peakTflops = values["peak-tflops"] === undefined ? null : Number(values["peak-tflops"]);
   if (peakTflops !== null && !(peakTflops > 0)) throw new Error("--peak-tflops wants a number above 0");
-  const rows = await bench.run({ short, seed, peakTflops, only: values.only ?? null, say: (line) => process.stderr.write(`${line}\n`) });
+  const rows = await bench.run({
+    short,
+    seed,
+    peakTflops,
+    only: values.only ?? null,
+    data: values.data ?? null,
+    say: (line) => process.stderr.write(`${line}\n`),
+  });
   process.stdout.write(`${tableOf(rows)}\n`);
   if (values.json !== undefined) writeReport(values.json, reportOf(bench.name, seed, short, rows));
   const missed = rows.filter((row) => !meets(row));

@@ -5,6 +5,7 @@ export { DatasetFault } from "./fault.ts";
 export { type FetchBytes, type FetchProgress, fetchDataset, RECIPES, type Recipe } from "./fetch.ts";
 export { type CsvOptions, type FractionSplit, type IdxOptions, type IdxPair, importCsv, importIdx, SPLIT_SEED } from "./import-images.ts";
 export { importJsonl, importText, type TextOptions } from "./import-text.ts";
+export { type Partition, type PartitionKind, type PartitionOptions, partitionOf } from "./partitions/partition.ts";
 export { CACHE_BYTES, type DatasetReader, datasetReader, evenlySpread, type ShardSource, type Split, windowPopulation } from "./reader.ts";
 export { type About, type ImportedDataset, MAX_SHARD_BYTES } from "./shards.ts";
 export { alphabetOf, decodeTokens, encodeText, keepKnown, normalizeText } from "./text.ts";

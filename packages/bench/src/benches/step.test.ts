@@ -5,7 +5,7 @@ import { stepRows } from "./step.ts";
 
 describe("a training step", () => {
   it("keeps to its bars of dispatches, submits, maps and memory, and trains", { timeout: 600_000 }, async () => {
-    const rows = await stepRows({ short: true, say: () => undefined, peakTflops: null, only: null, hardware: false });
+    const rows = await stepRows({ short: true, say: () => undefined, peakTflops: null, only: null, data: null, hardware: false });
     const judged = rows.filter(({ goal }) => goal !== null);
     for (const model of ["gpt 2x64", "cnn", "lstm, unroll 8", "lstm, unroll 80"])
       expect(

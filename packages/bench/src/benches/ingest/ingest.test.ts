@@ -4,7 +4,7 @@ import { meets } from "../../bench.ts";
 import { ingestBench } from "./ingest.ts";
 
 it("updates are taken in and folded as fast as the short form wants it", { timeout: 300_000 }, async () => {
-  const rows = await ingestBench.run({ short: true, seed: 7, peakTflops: null, only: null, say: () => undefined });
+  const rows = await ingestBench.run({ short: true, seed: 7, peakTflops: null, only: null, data: null, say: () => undefined });
   const judged = rows.filter(({ goal }) => goal !== null);
   expect(judged.map(({ figure }) => figure.split(":")[0])).toEqual([
     "fold, f32",

@@ -4,7 +4,7 @@ import { meets } from "../../bench.ts";
 import { uplinkBench } from "./uplink.ts";
 
 it("every codec keeps to its bits, and a device packs what the processor packs", { timeout: 300_000 }, async () => {
-  const rows = await uplinkBench.run({ short: true, seed: 7, peakTflops: null, only: null, say: () => undefined });
+  const rows = await uplinkBench.run({ short: true, seed: 7, peakTflops: null, only: null, data: null, say: () => undefined });
   const judged = rows.filter(({ goal }) => goal !== null);
   expect(judged.map(({ figure }) => figure)).toEqual([
     "0.2 M, ternary: before entropy coding",
