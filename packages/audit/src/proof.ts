@@ -86,20 +86,25 @@ function contributionStatement({ contributions: { admitted, kept, givenUp, volun
 
 function sampleStatements({ samples, newest, undone }: Proved): string[] {
   if (samples === null) return [];
-  const { from, to, epochs, drawn } = samples;
+  const { from, to, pending, counted, epochs, drawn } = samples;
   const said: string[] = [];
-  if (to === from) said.push("No sample has been counted yet.");
+  const but =
+    pending === 0
+      ? ""
+      : `, but for ${plural(pending, "position")} that ${pending === 1 ? "was" : "were"} given out and ${pending === 1 ? "is" : "are"} not counted yet`;
+  if (counted === 0) said.push("No sample has been counted yet.");
   else if (epochs === null)
-    said.push(`Version ${newest} has counted positions ${number(from)} to ${number(to - 1)} of the sample stream, each exactly once.`);
+    said.push(
+      `Version ${newest} has counted positions ${number(from)} to ${number(to - 1)} of the sample stream, each exactly once${but}.`,
+    );
   else {
     const { population, whole, begun } = epochs;
     const parts =
       whole === 0
         ? "none twice in an epoch"
         : `${plural(whole, "whole epoch")} of ${plural(population, "sample")}, each sample exactly once an epoch${begun > 0 ? `; and ${plural(begun, "sample")} of an epoch that is not whole, none twice` : ""}`;
-    const drawing =
-      drawn === to - from ? "" : ` The first ${number(drawn)} positions were drawn, the others follow from the sampler's rule.`;
-    said.push(`Version ${newest} has counted ${plural(to - from, "sample")}: ${parts}.${drawing}`);
+    const drawing = drawn === counted ? "" : ` The first ${number(drawn)} positions were drawn, the others follow from the sampler's rule.`;
+    said.push(`Version ${newest} has counted ${plural(counted, "sample")}: ${parts}${but}.${drawing}`);
   }
   if (from > 0) said.push(`Positions before ${number(from)} were counted by the run that this one goes on from.`);
   if (undone.length > 0)

@@ -3,7 +3,16 @@
 import { closeFromBlobs, RoundDamaged, type RoundReader } from "@weft/coordinator";
 import { sha256 as portableSha256 } from "@weft/ledger";
 import { initialWeights } from "@weft/models";
-import { type BlobRef, type ContributionHeader, type EventOf, f32FromHex, f32ToHex, LedgerRecord, type Sha256 } from "@weft/protocol";
+import {
+  type BlobRef,
+  type ContributionHeader,
+  type EventOf,
+  f32FromHex,
+  f32ToHex,
+  type LeaseId,
+  LedgerRecord,
+  type Sha256,
+} from "@weft/protocol";
 import { f32ToBytes } from "@weft/tensors";
 import { mayBeGone, newestBehind } from "./retention.ts";
 import { type RunSource, SourceDamaged } from "./run-source.ts";
@@ -90,7 +99,8 @@ class Replayer {
   /** What was just computed: read before what the source holds. */
   #own = new Map<Sha256, Uint8Array>();
   readonly #published = new Map<number, Blobs>();
-  readonly #admitted = new Map<Sha256, ContributionHeader>();
+  /** Of leases that no version counts yet. */
+  readonly #admitted = new Map<LeaseId, ContributionHeader>();
   #created: EventOf<"run-created"> | null = null;
   #tip: Blobs | null = null;
   #seq = -1;
@@ -131,16 +141,18 @@ class Replayer {
       case "run-created":
         return this.#begin(event);
       case "contribution-admitted":
-        this.#admitted.set(event.header.sha256, event.header);
+        this.#admitted.set(event.header.lease, event.header);
         return null;
       case "version-published": {
         const found = event.version > this.#from ? await this.#publish(event) : this.#skip(event.version, event.weights);
         this.#reach(event.version, event);
+        for (const { lease } of event.contributions) this.#admitted.delete(lease);
         return found;
       }
       case "run-rolled-back": {
         const target = this.#published.get(event.to);
         this.#reach(event.version, event);
+        this.#admitted.clear();
         if (event.version <= this.#from) return this.#skip(event.version, event.weights);
         const published = event.weights.sha256;
         return target?.weights.sha256 === published && target.optimizer?.sha256 === event.optimizer?.sha256
@@ -155,7 +167,6 @@ class Replayer {
   #reach(version: number, { weights, optimizer }: Blobs): void {
     this.#tip = { weights, optimizer };
     this.#published.set(version, this.#tip);
-    this.#admitted.clear();
   }
 
   #skip(version: number, { sha256 }: BlobRef): ReplayedVersion | null {
@@ -191,11 +202,12 @@ class Replayer {
     const [created, tip] = [this.#created, this.#tip];
     if (created === null || tip === null) return different("the ledger does not begin with a run");
     const contributions: ToClose[] = [];
-    for (const { lease, sha256, samples, reason } of event.contributions) {
-      const header = this.#admitted.get(sha256);
-      if (header === undefined || header.lease !== lease) return different(`contribution ${sha256} to lease ${lease} was never admitted`);
+    const isWeighed = created.spec.training.mode === "local-steps";
+    for (const { lease, sha256, samples, weight: counts, reason } of event.contributions) {
+      const header = this.#admitted.get(lease);
+      if (header === undefined || header.sha256 !== sha256) return different(`contribution ${sha256} to lease ${lease} was never admitted`);
       if (header.samples !== samples) return different(`lease ${lease} had ${header.samples} samples, the version counts ${samples}`);
-      const weight = reason === null ? {} : { weight: 0 };
+      const weight = reason !== null ? { weight: 0 } : isWeighed ? { weight: f32FromHex(counts) } : {};
       contributions.push({ sha256, samples, codec: header.codec, lossMean: f32FromHex(header.lossMean), ...weight });
     }
     let next: Awaited<ReturnType<typeof closeFromBlobs>>;

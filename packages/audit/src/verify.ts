@@ -9,7 +9,7 @@ import type { OpenedArchive, SpoiledPart } from "./archive/read-archive.ts";
 import { type Finding, Findings } from "./findings.ts";
 import { countSamples, type SampleCount, undoneVersions } from "./lineage.ts";
 import { manifestOf } from "./manifest.ts";
-import { capital, type NamedBytes, namedBytes, shardsOf } from "./named-bytes.ts";
+import { CountedIn, capital, type NamedBytes, namedBytes, shardsOf } from "./named-bytes.ts";
 import { addToSpans, type ProvableSpan, type Proved, rangesOf, spanStatements, statements } from "./proof.ts";
 import { mayBeGone, newestBehind } from "./retention.ts";
 import { type RunSource, SourceDamaged } from "./run-source.ts";
@@ -64,6 +64,7 @@ class Verifier {
   readonly #findings = new Findings();
   readonly #accounting = new Accounting(this.#findings);
   readonly #named: Named[] = [];
+  readonly #countedIn = new CountedIn();
   readonly #checked = new Set<string>();
   /** Contributions that are not here as they should be: what they were for cannot be recomputed. */
   readonly #absent = new Map<Sha256, "given-up" | "broken">();
@@ -117,6 +118,7 @@ class Verifier {
     const { seq, event } = record;
     this.#accounting.push(record);
     this.#fold(record);
+    this.#countedIn.apply(event);
     for (const named of namedBytes(event)) this.#named.push({ ...named, seq });
     if (event.type === "version-published")
       this.#countedBy.set(
@@ -203,9 +205,10 @@ class Verifier {
     if (this.#manifest === null) this.#findings.add("accounting", seq, "The data set's manifest is not a manifest.", sha256);
   }
 
-  async #isGivenUp({ kind, version }: Named): Promise<boolean> {
+  async #isGivenUp(named: Named): Promise<boolean> {
     const { created, tip } = this.#accounting;
-    if (kind !== "contribution" || version === null || created === null || tip === null) return false;
+    const version = this.#countedIn.versionOf(named);
+    if (version === null || created === null || tip === null) return false;
     if (mayBeGone(created.spec, version, Math.max(tip.version, this.#newestSeen))) return true;
     this.#newestSeen = await newestBehind(this.#source, this.#lastSeq, tip.version);
     return mayBeGone(created.spec, version, this.#newestSeen);
@@ -215,7 +218,7 @@ class Verifier {
     const { created, tip } = this.#accounting;
     if (created === null || tip === null || this.#manifest === null) return null;
     const population = populationOf(created.spec, this.#manifest);
-    const samples = countSamples(created.spec, population, created.origin?.position ?? 0, tip);
+    const samples = countSamples(created.spec, population, created.origin ?? { position: 0 }, tip);
     for (const fault of samples.faults) this.#findings.add("accounting", null, fault);
     return samples;
   }

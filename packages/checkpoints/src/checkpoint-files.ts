@@ -1,5 +1,5 @@
 // What a checkpoint is made of: the facts that go in, and the only file names that come out. Knows no coordinator and no storage.
-import type { DatasetManifest, EventOf, LedgerRecord, RunSpec, Sha256, VolunteerId } from "@weft/protocol";
+import type { DatasetManifest, EventOf, LedgerRecord, RunSpec, Sha256, StreamRange, VolunteerId } from "@weft/protocol";
 import type { ParameterLayout } from "@weft/tensors";
 
 /** A ledger's record whose event is of a known type. */
@@ -19,8 +19,16 @@ export interface CheckpointFiles {
   /** Evaluations on held-out data, oldest first. */
   readonly metrics: readonly { readonly version: number; readonly lossMean: number; readonly accuracy: number | null }[];
   readonly contributors: readonly { readonly name: string; readonly samples: number }[];
-  /** What training goes on with: the rounds behind the weights, the first sample position not counted in them, the outer optimiser's state. */
-  readonly training: { readonly steps: number; readonly position: number; readonly optimizer: Uint8Array };
+  /**
+   * What training goes on with: the rounds behind the weights, the first sample position not given out when they were made, those below it
+   * that are not counted in them, the outer optimiser's state.
+   */
+  readonly training: {
+    readonly steps: number;
+    readonly position: number;
+    readonly pending?: readonly StreamRange[];
+    readonly optimizer: Uint8Array;
+  };
   /** The ledger's first record, the one that made this version, and the hash before that one: what a stranger needs to check both. */
   readonly provenance: {
     readonly created: RecordOf<"run-created">;

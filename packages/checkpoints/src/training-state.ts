@@ -1,19 +1,26 @@
 // training_state/ of a checkpoint: what a run needs beside the weights to go on from this version bit for bit. Knows no archive.
-import { ok, type Result, refuse } from "@weft/protocol";
+import { ok, type Result, refuse, StreamRange } from "@weft/protocol";
 import * as z from "zod/mini";
 import type { CheckpointFiles } from "./checkpoint-files.ts";
 import type { Checkpoint } from "./read-checkpoint.ts";
 
 const count = z.int().check(z.gte(0), z.lte(Number.MAX_SAFE_INTEGER));
-const StateFile = z.object({ format: z.literal("weft-training-state/1"), version: count, steps: count, position: count });
+const StateFile = z.object({
+  format: z.literal("weft-training-state/1"),
+  version: count,
+  steps: count,
+  position: count,
+  pending: z.optional(z.array(StreamRange)),
+});
 
-/** The first four say all; the others are what a reader would otherwise have to look up in train_config.json. */
+/** The first five (one of them where it is not empty) say all; the others are what a reader would otherwise have to look up in train_config.json. */
 export function stateFile({ version, spec, training }: CheckpointFiles): Record<string, unknown> {
-  const { steps, position } = training;
+  const { steps, position, pending = [] } = training;
+  const left = pending.length > 0 ? { pending } : {};
   const { seed, sampler } = spec;
   const { training: trained } = spec;
   const { versions, optimizer } = trained;
-  const known = { format: "weft-training-state/1", version, steps, position, seed, sampler };
+  const known = { format: "weft-training-state/1", version, steps, position, ...left, seed, sampler };
   if (trained.mode === "gradient") {
     const { schedule, samplesPerVersion } = trained;
     return { ...known, samplesPerVersion, versions, schedule, optimizer };
@@ -28,6 +35,8 @@ export interface TrainingState {
   readonly steps: number;
   /** First position of the sample stream that is not counted in the weights. */
   readonly position: number;
+  /** Positions below it that are not counted either; absent where there are none. */
+  readonly pending?: readonly StreamRange[];
   /** The outer optimiser's state as the ledger's blob has it. */
   readonly optimizer: Uint8Array;
 }
@@ -43,8 +52,8 @@ export function checkpointTraining({ files }: Pick<Checkpoint, "files">): Result
     );
   const parsed = StateFile.safeParse(jsonOf(bytes));
   if (!parsed.success) return refuse("damaged", "the checkpoint's training_state/state.json is not one");
-  const { version, steps, position } = parsed.data;
-  return ok({ version, steps, position, optimizer });
+  const { version, steps, position, pending } = parsed.data;
+  return ok({ version, steps, position, ...(pending === undefined ? {} : { pending }), optimizer });
 }
 
 /** Undefined for what is not JSON. */

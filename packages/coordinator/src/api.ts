@@ -11,6 +11,7 @@ import type {
   RevokeNotice,
   RunDetail,
   RunId,
+  RunSpec,
   RunSummary,
   WorkNotice,
 } from "@weft/protocol";
@@ -22,6 +23,11 @@ import type { UploadSpool } from "./upload-spool.ts";
 /** Data sets that exist here, with their manifests stored as blobs (canonical JSON). */
 export interface DatasetLookup {
   manifest(id: string): Promise<{ readonly manifest: DatasetManifest; readonly blob: BlobRef } | null>;
+  /**
+   * Samples of each client to whom the data set is dealt out; refuses (`bad-spec`) where it cannot be dealt out so. Absent where nobody here
+   * can look into data sets.
+   */
+  clients?(manifest: DatasetManifest, spec: RunSpec): Promise<Result<readonly number[]>>;
 }
 
 export interface CoordinatorLimits {

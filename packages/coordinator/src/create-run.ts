@@ -6,6 +6,7 @@ import {
   type BlobRef,
   type DatasetManifest,
   type EventOf,
+  MAX_LEASE_SAMPLES,
   MAX_PARAMETERS,
   MAX_SPEC_BYTES,
   ok,
@@ -73,6 +74,8 @@ export interface PreparedRun {
   readonly manifest: DatasetManifest;
   readonly dataset: BlobRef;
   readonly parameters: number;
+  /** Samples of each client; only with the sampler `clients`. */
+  readonly clients?: readonly number[];
   /** The first version where it comes from another run; absent: seeded weights. */
   readonly first?: { readonly weights: BlobRef; readonly origin: RunOrigin };
 }
@@ -84,11 +87,6 @@ export async function prepareRun(spec: unknown, datasets: CoordinatorOptions["da
   if (size > MAX_SPEC_BYTES) return refuse("too-large", `A specification has at most ${MAX_SPEC_BYTES} bytes; this one has ${size}.`);
   const parsed = parseRunSpec(spec);
   if (!parsed.ok) return parsed;
-  const { mode, codec } = parsed.value.training;
-  if (mode === "local-steps")
-    return refuse("bad-spec", 'training.mode "local-steps" is not run by this coordinator yet; for example "gradient".');
-  if (codec === "auto" || codec === "sign" || codec === "topk")
-    return refuse("bad-spec", `training.codec "${codec}" is not run by this coordinator yet; for example "int8".`);
   const found = await datasets.manifest(parsed.value.dataset);
   if (found === null) return refuse("unknown-dataset", `dataset names "${parsed.value.dataset}", which is not here; for example "digits".`);
   const problem = misfit(parsed.value, found.manifest);
@@ -96,7 +94,32 @@ export async function prepareRun(spec: unknown, datasets: CoordinatorOptions["da
   const parameters = parameterCount(parsed.value.model);
   if (parameters > MAX_PARAMETERS)
     return refuse("bad-spec", `model has ${parameters} parameters; at most ${MAX_PARAMETERS} fit a volunteer's tab.`);
-  return ok({ spec: parsed.value, manifest: found.manifest, dataset: found.blob, parameters });
+  const prepared = { spec: parsed.value, manifest: found.manifest, dataset: found.blob, parameters };
+  if (parsed.value.sampler.kind !== "clients") return ok(prepared);
+  const dealt = await dealtOut(parsed.value, found.manifest, datasets);
+  return dealt.ok ? ok({ ...prepared, clients: dealt.value }) : dealt;
+}
+
+/** Samples of each client, as the run's first record names them. */
+async function dealtOut(
+  spec: RunSpec,
+  manifest: DatasetManifest,
+  datasets: CoordinatorOptions["datasets"],
+): Promise<Result<readonly number[]>> {
+  if (datasets.clients === undefined)
+    return refuse("bad-spec", 'sampler.kind is "clients", but this coordinator cannot deal data sets out to clients; for example "epoch".');
+  const dealt = await datasets.clients(manifest, spec);
+  if (!dealt.ok || spec.sampler.kind !== "clients") return dealt;
+  const { clients, epochs } = spec.sampler;
+  if (dealt.value.length !== clients)
+    return refuse("bad-spec", `sampler.clients is ${clients}, but data set ${manifest.id} has ${dealt.value.length}.`);
+  const largest = Math.max(...dealt.value);
+  if (largest * epochs > MAX_LEASE_SAMPLES)
+    return refuse(
+      "bad-spec",
+      `sampler.epochs is ${epochs}, but a client has up to ${largest} samples and a lease at most ${MAX_LEASE_SAMPLES}; for example ${Math.max(1, Math.floor(MAX_LEASE_SAMPLES / largest))}.`,
+    );
+  return dealt;
 }
 
 /** As much of a coordinator as the making of a run needs. */
@@ -108,14 +131,15 @@ export type MadeWith = Pick<CoordinatorOptions, "key" | "code"> & {
 /** Puts the blobs and gives the first event. Rejects where storage or the making of seeded weights fails. */
 export async function firstEvent(
   run: RunId,
-  { spec, manifest, parameters, first }: PreparedRun,
+  { spec, manifest, parameters, clients, first }: PreparedRun,
   { storage, compute, key, code }: MadeWith,
 ): Promise<EventOf<"run-created">> {
   const weights = first?.weights ?? (await compute.initialWeights(spec.model, spec.seed));
   await storage.blobs.put(canonicalBytes(spec));
   const dataset = await storage.blobs.put(canonicalBytes(manifest));
   const origin = first?.origin ?? null;
-  return { type: "run-created", run, spec, dataset, weights, parameters, coordinator: key.publicKey, code: code.slice(0, 64), origin };
+  const created = { run, spec, dataset, weights, parameters, coordinator: key.publicKey, code: code.slice(0, 64), origin };
+  return { type: "run-created", ...created, ...(clients === undefined ? {} : { clients: [...clients] }) };
 }
 
 function jsonSize(value: unknown): number | null {

@@ -45,7 +45,7 @@ export class Desk implements UploadSink {
   readonly uploads: Uploads;
   readonly #options: DeskOptions;
   readonly #leaseTurns = new Map<string, Promise<void>>();
-  /** Refused whole uploads of each assignment of the open round, by run; only where the same bytes might be sent again. */
+  /** Refused whole uploads of each assignment that there is, by run; only where the same bytes might be sent again. */
   readonly #refusedUploads = new Map<string, Map<string, number>>();
 
   constructor(options: DeskOptions) {
@@ -121,10 +121,13 @@ export class Desk implements UploadSink {
     });
   }
 
-  /** A version was made: what was on its way to it is of no use any more. */
+  /** A version was made: what was on its way to leases that went with it is of no use any more. */
   endRound(run: string, version: number): void {
-    this.uploads.endRound(run, version);
-    this.#refusedUploads.delete(run);
+    const isThere = (lease: string): boolean => this.#options.runs.get(run)?.hasLease(lease) === true;
+    this.uploads.endRound(run, version, isThere);
+    const refused = this.#refusedUploads.get(run);
+    for (const key of refused?.keys() ?? []) if (!isThere(key.slice(0, key.indexOf("/")))) refused?.delete(key);
+    if (refused?.size === 0) this.#refusedUploads.delete(run);
   }
 
   /** A volunteer counts where it works: it leaves the runs where it has not worked for a while, or where there is nothing more to do. */
@@ -277,7 +280,7 @@ const FAULTS_OF_CONTENT: ReadonlySet<ErrorCode> = new Set([...CONTENT_FAULTS, "w
 function checkHeader(run: Run, header: ContributionHeader): Refusal | null {
   const refusal = checkContribution(run.loop.state, header);
   if (refusal !== null) return refusal;
-  const { least, most } = run.contributionBytes;
+  const { least, most } = run.contributionBytes(header.codec);
   if (header.sizeBytes < least || header.sizeBytes > most)
     return refuse(
       "wrong-length",

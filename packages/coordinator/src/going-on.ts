@@ -10,8 +10,9 @@ import { readManifest } from "./manifest.ts";
 import type { FoundVersion } from "./versions.ts";
 
 const originOf = ({ created, point, seq, head }: FoundVersion, change: RunOrigin["change"]): RunOrigin => {
-  const { version, position, steps, optimizer } = point;
-  return { change, run: created.run, version, seq, head, position, steps, optimizer };
+  const { version, position, steps, optimizer, pending = [] } = point;
+  const left = pending.length > 0 ? { pending: [...pending] } : {};
+  return { change, run: created.run, version, seq, head, position, steps, ...left, optimizer };
 };
 
 /** Goes on bit for bit as the parent would have, under another name where one is given. */
@@ -29,13 +30,15 @@ export async function prepareResumed(
     );
   const manifest = await readManifest(blobs, created.dataset);
   if (manifest === null) return refuse("damaged", `The data set's manifest of run ${created.run} is gone or is not a manifest.`);
-  const { dataset, parameters } = created;
-  return ok({ spec, manifest, dataset, parameters, first: { weights: point.weights, origin: originOf(found, "resume") } });
+  const { dataset, parameters, clients } = created;
+  const dealt = clients === undefined ? {} : { clients };
+  return ok({ spec, manifest, dataset, parameters, ...dealt, first: { weights: point.weights, origin: originOf(found, "resume") } });
 }
 
 /**
  * Begins with the parent's weights. Another kind of outer optimiser begins without a state; another data set, sampler or seed is another
- * sample stream, of which nothing is counted yet: position and steps begin at 0, and with the steps the schedule.
+ * sample stream, of which nothing is counted yet: position and steps begin at 0, and with the steps the schedule. So is another mode, where the
+ * version left positions behind that were given out and not counted: a fixed batch could not make up for them.
  */
 export async function prepareForked(
   found: FoundVersion,
@@ -51,11 +54,13 @@ export async function prepareForked(
   const sameStream =
     value.dataset.sha256 === created.dataset.sha256 &&
     value.spec.seed === created.spec.seed &&
-    canonicalJson(value.spec.sampler) === canonicalJson(created.spec.sampler);
+    canonicalJson(value.spec.sampler) === canonicalJson(created.spec.sampler) &&
+    (point.pending === undefined || value.spec.training.mode === created.spec.training.mode);
   const sameOptimizer = value.spec.training.optimizer.kind === created.spec.training.optimizer.kind;
+  const { pending, ...named } = originOf(found, "fork");
   const origin: RunOrigin = {
-    ...originOf(found, "fork"),
-    ...(sameStream ? {} : { position: 0, steps: 0 }),
+    ...named,
+    ...(sameStream ? (pending === undefined ? {} : { pending }) : { position: 0, steps: 0 }),
     ...(sameOptimizer ? {} : { optimizer: null }),
   };
   if (origin.steps >= value.spec.training.versions)

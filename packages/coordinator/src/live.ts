@@ -56,7 +56,9 @@ export class Live {
     this.changes += 1;
     if (event.type === "version-published") {
       this.#versions.add(atMs, 1);
-      this.#progress.clear();
+      // Leases that are not counted yet may go on.
+      const counted = new Set(event.contributions.map(({ lease }) => lease));
+      for (const key of this.#progress.keys()) if (counted.has(key.slice(0, key.indexOf("/")))) this.#progress.delete(key);
     } else if (event.type === "run-rolled-back") {
       this.#progress.clear();
     } else if (event.type === "contribution-admitted") {

@@ -64,12 +64,14 @@ export class LocalCompute implements Compute {
 
   async checkpoint({ point, ...input }: CheckpointInput): Promise<BlobRef> {
     const { blobs } = this.#options.storage;
-    const { weights: ref, optimizer: state, steps, position } = point;
+    const { weights: ref, optimizer: state, steps, position, pending = [] } = point;
     const optimizer = state === null ? null : await blobs.get(state.sha256);
     if (optimizer === null) throw new Error(`the optimiser state of version ${point.version} is not stored`);
     const weights = await this.#weights(ref);
     const layout = layoutFor(input.spec.model);
-    return blobs.put(writeCheckpoint({ ...input, weights, weightsSha256: ref.sha256, layout, training: { steps, position, optimizer } }));
+    return blobs.put(
+      writeCheckpoint({ ...input, weights, weightsSha256: ref.sha256, layout, training: { steps, position, pending, optimizer } }),
+    );
   }
 
   async #weights({ sha256: name }: BlobRef): Promise<Float32Array> {

@@ -13,6 +13,7 @@ export class Retention {
   /** Oldest version first; its contributions, and those that a roll-back to it gave up. */
   readonly #versions: { readonly version: number; readonly names: readonly Sha256[] }[] = [];
   #open: Sha256[] = [];
+  #isClosing = false;
   #due = new Set<Sha256>();
   #dropping: { readonly names: ReadonlySet<Sha256>; readonly done: Promise<void> } | null = null;
 
@@ -30,6 +31,9 @@ export class Retention {
         add(this.#needed, event.header.sha256, 1);
         this.#open.push(event.header.sha256);
         return;
+      case "round-closing":
+        this.#isClosing = true;
+        return;
       case "version-published":
       case "run-rolled-back":
         if (this.#lets) this.#close(event);
@@ -43,6 +47,7 @@ export class Retention {
     this.#needed.clear();
     this.#versions.length = 0;
     this.#open = [];
+    this.#isClosing = false;
     this.#due.clear();
   }
 
@@ -82,9 +87,24 @@ export class Retention {
     return this.#kept !== Number.POSITIVE_INFINITY;
   }
 
-  #close({ version }: EventOf<"version-published" | "run-rolled-back">): void {
-    this.#versions.push({ version, names: this.#open });
-    this.#open = [];
+  /** All that were open go with the version; where its round named those with which it closes, the others wait for their own. */
+  #close({ version, ...event }: EventOf<"version-published" | "run-rolled-back">): void {
+    const names = event.type === "version-published" && this.#isClosing ? this.#take(event.contributions) : this.#open.splice(0);
+    this.#isClosing = false;
+    this.#versions.push({ version, names });
+  }
+
+  #take(contributions: EventOf<"version-published">["contributions"]): Sha256[] {
+    const wanted = new Map<Sha256, number>();
+    for (const { sha256 } of contributions) add(wanted, sha256, 1);
+    const names: Sha256[] = [];
+    this.#open = this.#open.filter((name) => {
+      if (!wanted.has(name)) return true;
+      add(wanted, name, -1);
+      names.push(name);
+      return false;
+    });
+    return names;
   }
 
   #offer(name: Sha256): void {

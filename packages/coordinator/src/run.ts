@@ -1,10 +1,10 @@
 // One run with everything around its loop: its specification and data set as blobs, its owed work, its live facts, its views.
 // Knows nothing of connections; what concerns them goes to the host.
 import { canonicalBytes } from "@weft/ledger";
-import type { Assignment, BlobRef, DatasetManifest, LedgerRecord, RunId, RunSpec } from "@weft/protocol";
+import type { Assignment, BlobRef, CodecName, DatasetManifest, LedgerRecord, RunId, RunSpec } from "@weft/protocol";
 import { StorageFault } from "@weft/storage";
 import { codecNamed } from "@weft/tensors";
-import { type AssignmentGiven, type CloseRound, type Effect, type Input, openAssignmentsOf } from "@weft/training";
+import { type AssignmentGiven, bookOf, type CloseRound, type Effect, type Input, openAssignmentsOf } from "@weft/training";
 import type { CoordinatorOptions } from "./api.ts";
 import { CheckpointRecords } from "./checkpoint-records.ts";
 import type { Counters } from "./counters.ts";
@@ -154,9 +154,9 @@ export class Run {
     return this.loop.state.parameters;
   }
   /** Bounds on the length of an encoded contribution. */
-  get contributionBytes(): { readonly least: number; readonly most: number } {
-    const codec = codecNamed(this.spec.training.codec);
-    if (codec === undefined) throw new Error(`no codec ${this.spec.training.codec}`);
+  contributionBytes(name: CodecName): { readonly least: number; readonly most: number } {
+    const codec = codecNamed(name);
+    if (codec === undefined) throw new Error(`no codec ${name}`);
     return { least: codec.leastBytes(this.parameters), most: codec.mostBytes(this.parameters) };
   }
   get isRunning(): boolean {
@@ -174,6 +174,9 @@ export class Run {
 
   isPresent(volunteer: string): boolean {
     return this.loop.state.volunteers.get(volunteer)?.present === true;
+  }
+  hasLease(lease: string): boolean {
+    return this.loop.isOpen && bookOf(this.loop.state)?.leases.has(lease) === true;
   }
   openCount(volunteer: string): number {
     return this.loop.state.volunteers.get(volunteer)?.open.length ?? 0;
@@ -200,12 +203,9 @@ export class Run {
     return !this.isRunning || this.loop.now() - (this.#lastLeaseMs.get(volunteer) ?? 0) > VISIT_MS;
   }
 
-  assignmentMessage({ lease, attempt, version, weights, start, samples, deadlineAtMs }: AssignmentGiven): Assignment {
+  assignmentMessage({ volunteer: _, deadlineAtMs, ...given }: AssignmentGiven): Assignment {
     const remainingMs = Math.max(0, Math.floor(deadlineAtMs - this.loop.now()));
-    const { codec } = this.spec.training;
-    if (codec === "auto") throw new Error("a run whose codec is chosen with each assignment was never made");
-    const { dataset } = this.loop.state;
-    return { run: this.run, lease, attempt, version, weights, spec: this.specBlob, dataset, start, samples, codec, remainingMs };
+    return { run: this.run, ...given, spec: this.specBlob, dataset: this.loop.state.dataset, remainingMs };
   }
 
   /** Time passes: overdue assignments, owed work, storage that may answer again. */

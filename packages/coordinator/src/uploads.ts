@@ -170,9 +170,9 @@ export class Uploads {
     else if (reason === "left") this.#rest(upload);
   }
 
-  /** A version was made: unfinished answers to what came before it are of no use. */
-  endRound(run: string, version: number): void {
-    for (const upload of this.#table.ofRun(run)) if (leaseBase(upload.header.lease) < version) this.#endReceiving(upload);
+  /** A version was made: unfinished answers to leases that went with it are of no use. Unless said, those are all that came before it. */
+  endRound(run: string, version: number, isThere = (lease: string): boolean => leaseBase(lease) >= version): void {
+    for (const upload of this.#table.ofRun(run)) if (!isThere(upload.header.lease)) this.#endReceiving(upload);
   }
 
   /** The run takes nothing more (`over`), or is paused, perhaps for days: then what nobody is sending is given up. */

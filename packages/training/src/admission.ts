@@ -11,18 +11,29 @@ import {
   type Signature,
   shortKey,
 } from "@weft/protocol";
-import { closeRoundOf } from "./closing.ts";
+import { type Admission, closingNow } from "./closing.ts";
 import { liveEnds } from "./endings.ts";
 import type { Decision, Effect } from "./inputs.ts";
 import { assignmentStanding } from "./machine.ts";
-import { findAssignment, leaseBase, type ReadonlyLease, type ReadonlyRun } from "./state.ts";
+import { admittedReason } from "./reasons.ts";
+import {
+  bookOf,
+  countingVersion,
+  findAssignment,
+  hasLocalSteps,
+  leaseBase,
+  type ReadonlyAssignment,
+  type ReadonlyLease,
+  type ReadonlyRun,
+  stalenessOf,
+} from "./state.ts";
 
 /** Null where the answer would be admitted now. Cheap: ask it before an upload begins, and again by `decide` when it is whole. */
 export function checkContribution(state: ReadonlyRun, header: ContributionHeader): Refusal | null {
   if (header.run !== state.run) return refuse("unknown-run", `This is run ${state.run}, not ${header.run}.`);
   if (state.volunteers.get(header.volunteer)?.blocked) return refuse("blocked", "This run's admin has blocked this key.");
   const { lease: id, attempt } = header;
-  const lease = state.round?.leases.get(id);
+  const lease = bookOf(state)?.leases.get(id);
   if (lease === undefined) return whyNoSuchLease(state, header);
   if (state.phase === "stopped" || state.phase === "finished") return refuse("run-not-active", `The run is ${state.phase}.`);
   const assignment = findAssignment(state, id, attempt);
@@ -35,17 +46,27 @@ export function checkContribution(state: ReadonlyRun, header: ContributionHeader
   }
   if (assignmentStanding(assignment) === "forfeited")
     return refuse("lease-expired", `Attempt ${attempt} at lease ${id} ended as ${assignment.end}.`);
-  return checkContent(state, lease, header);
+  if (state.round === null) return refuse("unavailable", "The next round is about to open.", 500);
+  if (isLastClosing(state)) return refuse("run-not-active", "The run's last round is closing with what it has.");
+  return checkContent(state, lease, assignment, header);
 }
 
-/** The lease is not of the open round: it is settled and done, too old, or it never was. */
+/** What is admitted while a round closes is of the next one: here there is none. */
+const isLastClosing = ({ spec, steps, round }: ReadonlyRun): boolean => round?.closing != null && steps + 1 >= spec.training.versions;
+
+/** There is no such lease: it is settled and done, too old, or it never was. */
 function whyNoSuchLease(state: ReadonlyRun, header: ContributionHeader): Refusal {
   const settled = state.lastSettled.get(header.lease);
   if (settled !== undefined && isSameAnswer(settled, header))
     return refuse("duplicate", `This answer to lease ${header.lease} is part of version ${state.version}.`);
   const base = leaseBase(header.lease);
   if (base < state.version)
-    return refuse("stale", `Lease ${header.lease} builds on version ${base}; the run is at version ${state.version}.`);
+    return refuse(
+      "stale",
+      hasLocalSteps(state)
+        ? `Lease ${header.lease} was settled or given up before version ${state.version}.`
+        : `Lease ${header.lease} builds on version ${base}; the run is at version ${state.version}.`,
+    );
   if (state.phase === "stopped" || state.phase === "finished") return refuse("run-not-active", `The run is ${state.phase}.`);
   return refuse("unknown-lease", `There is no lease ${header.lease}.`);
 }
@@ -55,10 +76,18 @@ const isSameAnswer = (
   header: ContributionHeader,
 ) => settled.volunteer === header.volunteer && settled.attempt === header.attempt && settled.sha256 === header.sha256;
 
-function checkContent(state: ReadonlyRun, lease: ReadonlyLease, header: ContributionHeader): Refusal | null {
-  if (header.base !== state.weights.sha256) return refuse("stale", "The update was computed on other weights than those of the lease.");
-  const { codec } = state.spec.training;
-  if (header.codec !== codec) return refuse("wrong-codec", `The run's codec is ${codec}, not ${header.codec}.`);
+function checkContent(
+  state: ReadonlyRun,
+  lease: ReadonlyLease,
+  { base, codec }: ReadonlyAssignment,
+  header: ContributionHeader,
+): Refusal | null {
+  if (header.base !== base.weights.sha256) return refuse("stale", "The update was computed on other weights than those of the lease.");
+  const { maxStaleness } = state.spec.round;
+  const staleness = stalenessOf(state, base.version);
+  if (staleness > maxStaleness)
+    return refuse("stale", `Version ${base.version} lies ${staleness} versions back; at most ${maxStaleness} are taken.`);
+  if (header.codec !== codec) return refuse("wrong-codec", `The assignment's codec is ${codec}, not ${header.codec}.`);
   if (header.samples !== lease.samples)
     return refuse("wrong-sample-count", `Lease ${lease.lease} has ${lease.samples} samples, the answer ${header.samples}.`);
   if (!Number.isFinite(f32FromHex(header.lossMean))) return refuse("not-finite", "The loss is not a finite number.");
@@ -68,11 +97,17 @@ function checkContent(state: ReadonlyRun, lease: ReadonlyLease, header: Contribu
 /** Refusals that say something about the answer itself: its assignment is over, so that the lease can be given to another. */
 export const CONTENT_FAULTS: ReadonlySet<ErrorCode> = new Set(["stale", "wrong-codec", "wrong-sample-count", "not-finite"]);
 
-export function decideContribution(state: ReadonlyRun, header: ContributionHeader, signature: Signature, norm: number): Decision {
+export function decideContribution(
+  state: ReadonlyRun,
+  header: ContributionHeader,
+  signature: Signature,
+  norm: number,
+  nowMs: number,
+): Decision {
   const refusal = Number.isFinite(norm)
     ? checkContribution(state, header)
     : refuse("not-finite", "The update's norm is not a finite number.");
-  return refusal === null ? admit(state, header, signature, norm) : turnAway(state, header, refusal);
+  return refusal === null ? admit(state, header, signature, norm, nowMs) : turnAway(state, header, refusal);
 }
 
 function turnAway(state: ReadonlyRun, header: ContributionHeader, { code, message }: Refusal): Decision {
@@ -91,20 +126,19 @@ function turnAway(state: ReadonlyRun, header: ContributionHeader, { code, messag
   return { events, effects, reason };
 }
 
-function admit(state: ReadonlyRun, header: ContributionHeader, signature: Signature, norm: number): Decision {
+function admit(state: ReadonlyRun, header: ContributionHeader, signature: Signature, norm: number, nowMs: number): Decision {
   const { volunteer, lease: id, attempt } = header;
   const round = state.round as NonNullable<typeof state.round>;
   const lease = round.leases.get(id) as ReadonlyLease;
-  const version = round.base + 1;
+  const version = countingVersion(state);
   const rivals = liveEnds(lease, "settled-by-another", (assignment) => assignment.attempt !== attempt);
   const effects: Effect[] = [{ kind: "verdict", volunteer, lease: id, attempt, verdict: { ok: true, version } }, ...rivals.effects];
-  const isLast = round.samplesIn + lease.samples === round.samples;
-  if (isLast) effects.push({ kind: "close-round", round: closeRoundOf(state, round, { lease: id, header }) });
+  const base = (lease.assignments[attempt - 1] as ReadonlyAssignment).base.version;
+  const closing = closingNow(state, nowMs, { header, base } satisfies Admission);
+  effects.push(...(closing?.effects ?? []));
   return {
-    events: [{ type: "contribution-admitted", header, signature, norm: f32ToHex(norm) }, ...rivals.events],
+    events: [{ type: "contribution-admitted", header, signature, norm: f32ToHex(norm) }, ...rivals.events, ...(closing?.events ?? [])],
     effects,
-    reason: isLast
-      ? `Round ${version} has its whole batch; the next version is being made.`
-      : `Admitted lease ${id} from ${shortKey(volunteer)}; ${round.samplesIn + lease.samples} of ${round.samples} samples of round ${version} are in.`,
+    reason: admittedReason(state, round, lease, volunteer, closing !== null),
   };
 }

@@ -2,7 +2,7 @@
 // Knows nothing of addresses and rates, which the shell bounds.
 import { MAX_OPEN_ASSIGNMENTS, type VolunteerId } from "@weft/protocol";
 import type { Effect } from "./inputs.ts";
-import { isEstablished, liveAssignments, type ReadonlyRun } from "./state.ts";
+import { bookOf, isEstablished, liveAssignments, type ReadonlyRun } from "./state.ts";
 
 type NoLease = Extract<Effect, { kind: "no-lease" }>;
 
@@ -54,30 +54,41 @@ export function whyNoWorkFor(state: ReadonlyRun, volunteer: VolunteerId, nowMs: 
   return none("no-work", reason, Math.min(waitMs, RETRY_MS.over));
 }
 
-/** What keys without a settled lease may hold together while others have proved themselves: half of a version, or one micro-batch where that is more. */
+/**
+ * What keys without a settled lease may hold together while others have proved themselves: half of a version, or one micro-batch where that
+ * is more; in `local-steps` half of a round's leases. Where a round has no such number nobody takes anything away from others.
+ */
 export const newcomersShare = (state: ReadonlyRun): number => {
   const { training } = state.spec;
-  if (training.mode !== "gradient") return Number.POSITIVE_INFINITY;
-  const { samplesPerVersion, microBatch } = training;
-  return Math.max(Math.floor(samplesPerVersion / 2), Math.min(microBatch, samplesPerVersion));
+  if (training.mode === "gradient") {
+    const { samplesPerVersion, microBatch } = training;
+    return Math.max(Math.floor(samplesPerVersion / 2), Math.min(microBatch, samplesPerVersion));
+  }
+  const { rounds } = training;
+  return rounds.kind === "async" ? Number.POSITIVE_INFINITY : Math.max(1, Math.floor(rounds.leases / 2));
 };
 
+/** What a lease counts of an allowance: its samples, or in `local-steps` itself. */
+export const costOf = ({ spec }: Pick<ReadonlyRun, "spec">, { samples }: { readonly samples: number }): number =>
+  spec.training.mode === "gradient" ? samples : 1;
+
 /**
- * Samples that may be given to this volunteer now. Infinite for established ones, and for all while none of those is present: a
- * first volunteer alone still trains.
+ * Samples (in `local-steps` leases) that may be given to this volunteer now. Infinite for established ones, and for all while none of those
+ * is present: a first volunteer alone still trains.
  */
 export function allowanceOf(state: ReadonlyRun, volunteer: VolunteerId): number {
   if (isEstablished(state.volunteers.get(volunteer)) || state.establishedPresent === 0) return Number.POSITIVE_INFINITY;
   return Math.max(0, newcomersShare(state) - heldByNewcomers(state));
 }
 
-/** Samples of live assignments whose holders have not settled a lease; a lease held by two of them counts twice. */
+/** Samples (in `local-steps` leases) of live assignments whose holders have not settled a lease; a lease held by two of them counts twice. */
 export function heldByNewcomers(state: ReadonlyRun): number {
   let held = 0;
-  for (const id of state.round?.out ?? []) {
-    const lease = state.round?.leases.get(id);
+  const book = bookOf(state);
+  for (const id of book?.out ?? []) {
+    const lease = book?.leases.get(id);
     if (lease === undefined) continue;
-    for (const { volunteer } of liveAssignments(lease)) if (!isEstablished(state.volunteers.get(volunteer))) held += lease.samples;
+    for (const { volunteer } of liveAssignments(lease)) if (!isEstablished(state.volunteers.get(volunteer))) held += costOf(state, lease);
   }
   return held;
 }

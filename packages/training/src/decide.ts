@@ -53,7 +53,7 @@ export function decide(state: ReadonlyRun, input: Input, nowMs: number): Decisio
     case "release":
       return decideRelease(state, input);
     case "contribution":
-      return decideContribution(state, input.header, input.signature, input.norm);
+      return decideContribution(state, input.header, input.signature, input.norm, nowMs);
     case "refused":
       return decideRefused(state, input);
     case "closed":

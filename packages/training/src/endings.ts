@@ -1,7 +1,7 @@
 // Ends of live assignments, as events for the ledger and as notices to those who hold them. Knows only what it is told to end.
 import type { AbandonedContribution, AssignmentEnd, EventOf, VolunteerId } from "@weft/protocol";
 import type { Effect } from "./inputs.ts";
-import { liveAssignments, type ReadonlyLease, type ReadonlyRun } from "./state.ts";
+import { bookOf, liveAssignments, type ReadonlyLease, type ReadonlyRun } from "./state.ts";
 
 export interface Endings {
   readonly events: EventOf<"assignment-ended">[];
@@ -32,7 +32,7 @@ export function endsOf(state: ReadonlyRun, volunteer: VolunteerId, reason: Assig
 export function giveUpRound(state: ReadonlyRun, reason: AssignmentEnd): Endings & { readonly abandoned: AbandonedContribution[] } {
   const events: Endings["events"] = [];
   const effects: Effect[] = [];
-  for (const lease of state.round?.leases.values() ?? []) {
+  for (const lease of bookOf(state)?.leases.values() ?? []) {
     const ends = liveEnds(lease, reason, () => true);
     events.push(...ends.events);
     effects.push(...ends.effects);
@@ -40,10 +40,14 @@ export function giveUpRound(state: ReadonlyRun, reason: AssignmentEnd): Endings 
   return { events, effects, abandoned: abandonedOf(state) };
 }
 
-/** The admitted contributions of the open round, in canonical order. */
-export function abandonedOf({ round }: Pick<ReadonlyRun, "round">): AbandonedContribution[] {
-  const abandoned: AbandonedContribution[] = [];
-  for (const { lease, samples, settled } of round?.leases.values() ?? [])
-    if (settled !== null) abandoned.push({ lease, volunteer: settled.volunteer, sha256: settled.sha256, samples });
-  return abandoned;
+/** The admitted contributions that no version counts yet, in canonical order. */
+export function abandonedOf(state: Pick<ReadonlyRun, "round" | "carried">): AbandonedContribution[] {
+  const leases = [...(bookOf(state)?.leases.values() ?? [])].filter(({ settled }) => settled !== null);
+  return inCanonicalOrder(leases).flatMap(({ lease, samples, settled }) =>
+    settled === null ? [] : [{ lease, volunteer: settled.volunteer, sha256: settled.sha256, samples }],
+  );
 }
+
+/** By the lease's first position, then by its id: the order of a round's contributions, which is part of the bits. */
+export const inCanonicalOrder = <T extends { readonly lease: string; readonly start: number }>(leases: readonly T[]): T[] =>
+  leases.toSorted((a, b) => a.start - b.start || (a.lease < b.lease ? -1 : 1));

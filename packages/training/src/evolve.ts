@@ -2,10 +2,25 @@
 // Seen from outside it is a pure function of the events so far; inside it changes the state it owns in place, since copying a
 // round for each of 100,000 events would make recovery slow. Whoever needs an older state folds again.
 import type { AbandonedContribution, EventOf, LedgerEvent, LedgerRecord, VolunteerId } from "@weft/protocol";
-import { abandonedOf } from "./endings.ts";
+import { abandonedOf, inCanonicalOrder } from "./endings.ts";
 import { concernedBy, leadsTo, leaseStanding, type MachineName, standingOf } from "./machine.ts";
 import { isCheckpointDue, isEvaluationDue } from "./owed.ts";
-import { isEstablished, type LeaseState, liveAssignments, pointOf, type RoundState, type RunState, type VolunteerState } from "./state.ts";
+import { fillsQuorum } from "./rounds.ts";
+import {
+  bookOf,
+  hasLocalSteps,
+  isEstablished,
+  type LeaseBook,
+  type LeaseState,
+  liveAssignments,
+  pointOf,
+  type RoundState,
+  type RunState,
+  stalenessOf,
+  type VolunteerState,
+} from "./state.ts";
+import { mergedRanges, positionsOf, withoutFirst } from "./stream-ranges.ts";
+import { visitSamples } from "./visits.ts";
 
 /** A ledger that no coordinator can have written: damaged, or a mistake of the one who decided. */
 export class ImpossibleEvent extends Error {
@@ -17,7 +32,7 @@ export class ImpossibleEvent extends Error {
 
 /** A run at its first version, before its first round; the first tick opens it. */
 export function initialState(created: EventOf<"run-created">, atMs: number): RunState {
-  const { run, spec, dataset, parameters, coordinator, weights, origin } = created;
+  const { run, spec, dataset, parameters, coordinator, weights, clients, origin } = created;
   const version = origin?.version ?? 0;
   return {
     run,
@@ -32,7 +47,10 @@ export function initialState(created: EventOf<"run-created">, atMs: number): Run
     optimizer: origin?.optimizer ?? null,
     position: origin?.position ?? 0,
     steps: origin?.steps ?? 0,
+    pending: origin?.pending ?? [],
     round: null,
+    carried: null,
+    clients: clients ?? null,
     lastSettled: new Map(),
     volunteers: new Map(),
     present: 0,
@@ -83,7 +101,7 @@ function apply(state: RunState, event: LedgerEvent, atMs: number): void {
       state.phase = "stopped";
       return;
     case "run-finished":
-      state.phase = "finished";
+      finish(state, event);
       return;
     case "run-rolled-back":
       rollBack(state, event);
@@ -117,7 +135,7 @@ function apply(state: RunState, event: LedgerEvent, atMs: number): void {
       endAssignment(state, event, atMs);
       return;
     case "contribution-admitted":
-      admit(state, event);
+      admit(state, event, atMs);
       return;
     case "contribution-refused":
       return;
@@ -125,7 +143,8 @@ function apply(state: RunState, event: LedgerEvent, atMs: number): void {
       publish(state, event);
       return;
     case "round-closing":
-      throw new ImpossibleEvent(event, "rounds of this mode have a fixed batch");
+      beginClosing(state, event);
+      return;
     case "version-evaluated":
       state.owed.evaluations.delete(event.version);
       return;
@@ -176,17 +195,29 @@ function openRound(state: RunState, event: EventOf<"round-opened">, atMs: number
   const { base, start, samples, learningRate } = event;
   if (base !== state.version) throw new ImpossibleEvent(event, `the newest version is ${state.version}, not ${base}`);
   if (start !== state.position) throw new ImpossibleEvent(event, `the next position is ${state.position}, not ${start}`);
+  if (hasLocalSteps(state) !== (samples === 0)) throw new ImpossibleEvent(event, `a round of ${samples} samples is none of this mode`);
+  const book: LeaseBook = state.carried ?? {
+    leases: new Map(),
+    waiting: new Set(),
+    out: new Set(),
+    in: new Set(),
+    pool: [...state.pending],
+  };
+  state.carried = null;
+  let samplesIn = 0;
+  for (const id of book.in) samplesIn += book.leases.get(id)?.samples ?? 0;
   return {
+    ...book,
     base,
     start,
     samples,
     openedAtMs: atMs,
     learningRate,
     cut: 0,
-    samplesIn: 0,
-    leases: new Map(),
-    waiting: new Set(),
-    out: new Set(),
+    leasesCut: 0,
+    samplesIn,
+    closing: null,
+    quorumAtMs: fillsQuorum(state.spec, book.in.size) ? atMs : null,
     givenBack: new Map(),
   };
 }
@@ -195,11 +226,17 @@ function assign(state: RunState, event: EventOf<"lease-assigned">, atMs: number)
   const { round } = state;
   if (round === null) throw new ImpossibleEvent(event, "no round is open");
   const { lease: id, attempt, volunteer, deadlineAtMs } = event;
-  const lease = round.leases.get(id) ?? cutLease(round, event);
+  const { version, weights, steps, spec } = state;
+  if (event.base !== (hasLocalSteps(state) ? version : undefined))
+    throw new ImpossibleEvent(event, `it is computed on version ${version}, not ${event.base}`);
+  const codec = event.codec ?? spec.training.codec;
+  if (codec === "auto") throw new ImpossibleEvent(event, "it names no codec");
+  const lease = round.leases.get(id) ?? cutLease(state, round, event);
   if (lease.start !== event.start || lease.samples !== event.samples)
     throw new ImpossibleEvent(event, `lease ${id} is another piece of work`);
   if (attempt !== lease.assignments.length + 1) throw new ImpossibleEvent(event, `the next attempt is ${lease.assignments.length + 1}`);
-  lease.assignments.push({ attempt, volunteer, assignedAtMs: atMs, deadlineAtMs, end: null });
+  const base = { version, weights, steps };
+  lease.assignments.push({ attempt, volunteer, assignedAtMs: atMs, deadlineAtMs, codec, base, end: null });
   round.waiting.delete(id);
   round.out.add(id);
   change(state, volunteer, ({ open }) => {
@@ -207,36 +244,44 @@ function assign(state: RunState, event: EventOf<"lease-assigned">, atMs: number)
   });
 }
 
-function cutLease(round: RoundState, event: EventOf<"lease-assigned">): LeaseState {
+function cutLease(state: RunState, round: RoundState, event: EventOf<"lease-assigned">): LeaseState {
   const { lease: id, start, samples } = event;
   if (id !== nextLeaseId(round)) throw new ImpossibleEvent(event, `the next lease is ${nextLeaseId(round)}`);
-  if (start !== round.start + round.cut || samples < 1 || round.cut + samples > round.samples)
+  const length = positionsOf(state.spec, samples);
+  const [given] = round.pool;
+  const isNext =
+    start === (given?.start ?? round.start + round.cut) && samples >= 1 && length <= (given?.length ?? Number.POSITIVE_INFINITY);
+  if (!isNext || (round.samples > 0 && round.cut + samples > round.samples))
     throw new ImpossibleEvent(event, `lease ${id} is not the next part of its version's batch`);
+  if (state.clients !== null && samples !== visitSamples(state, start))
+    throw new ImpossibleEvent(event, `the client of position ${start} has other samples`);
   const lease: LeaseState = { lease: id, start, samples, assignments: [], settled: null, freeSinceMs: 0 };
   round.leases.set(id, lease);
-  round.cut += samples;
+  round.leasesCut += 1;
+  if (given === undefined) round.cut += length;
+  else round.pool = withoutFirst(round.pool, length);
   return lease;
 }
 
 /** Leases of a version are numbered in the order in which they are cut. */
-export const nextLeaseId = (round: { readonly base: number; readonly leases: ReadonlyMap<string, unknown> }): string =>
-  `${round.base}.${round.leases.size}`;
+export const nextLeaseId = (round: { readonly base: number; readonly leasesCut: number }): string => `${round.base}.${round.leasesCut}`;
 
 function endAssignment(state: RunState, event: EventOf<"assignment-ended">, atMs: number): void {
   const { lease: id, attempt, reason } = event;
-  const lease = state.round?.leases.get(id);
+  const book = state.round ?? state.carried;
+  const lease = book?.leases.get(id);
   const assignment = lease?.assignments[attempt - 1];
-  if (state.round === null || lease === undefined || assignment?.volunteer !== event.volunteer)
+  if (book === null || lease === undefined || assignment?.volunteer !== event.volunteer)
     throw new ImpossibleEvent(event, "there is no such assignment");
   assignment.end = reason;
   closeOf(state, assignment.volunteer, id, attempt);
-  const { givenBack } = state.round;
-  if (reason === "released" || reason === "refused")
+  const givenBack = state.round?.givenBack;
+  if (givenBack !== undefined && (reason === "released" || reason === "refused"))
     givenBack.set(event.volunteer, { times: (givenBack.get(event.volunteer)?.times ?? 0) + 1, lastAtMs: atMs });
   if (lease.settled !== null || liveAssignments(lease).length > 0) return;
   lease.freeSinceMs = atMs;
-  state.round.out.delete(id);
-  state.round.waiting.add(id);
+  book.out.delete(id);
+  book.waiting.add(id);
 }
 
 function closeOf(state: RunState, volunteer: VolunteerId, lease: string, attempt: number): void {
@@ -245,23 +290,29 @@ function closeOf(state: RunState, volunteer: VolunteerId, lease: string, attempt
   });
 }
 
-function admit(state: RunState, event: EventOf<"contribution-admitted">): void {
+function admit(state: RunState, event: EventOf<"contribution-admitted">, atMs: number): void {
   const { lease: id, attempt, volunteer, sha256, codec, lossMean } = event.header;
-  const lease = state.round?.leases.get(id);
+  const { round } = state;
+  const lease = round?.leases.get(id);
   const assignment = lease?.assignments[attempt - 1];
-  if (state.round === null || lease === undefined || assignment?.volunteer !== volunteer)
+  if (round === null || lease === undefined || assignment?.volunteer !== volunteer)
     throw new ImpossibleEvent(event, "there is no such assignment");
-  if (lease.samples !== event.header.samples || event.header.base !== state.weights.sha256)
+  const { base } = assignment;
+  if (lease.samples !== event.header.samples || event.header.base !== base.weights.sha256)
     throw new ImpossibleEvent(event, `lease ${id} is another piece of work`);
-  lease.settled = { attempt, volunteer, sha256, codec, lossMean };
+  if (stalenessOf(state, base.version) > state.spec.round.maxStaleness)
+    throw new ImpossibleEvent(event, `version ${base.version} is too old a base`);
+  lease.settled = { attempt, volunteer, sha256, codec, lossMean, base: base.version };
   // A late answer keeps the end it had.
   if (assignment.end === null) {
     assignment.end = "admitted";
     closeOf(state, volunteer, id, attempt);
   }
-  state.round.samplesIn += lease.samples;
-  state.round.waiting.delete(id);
-  state.round.out.delete(id);
+  round.samplesIn += lease.samples;
+  round.waiting.delete(id);
+  round.out.delete(id);
+  round.in.add(id);
+  if (round.quorumAtMs === null && fillsQuorum(state.spec, round.in.size)) round.quorumAtMs = atMs;
   change(state, volunteer, (contributor) => {
     contributor.leasesSettled += 1;
   });
@@ -271,19 +322,57 @@ function publish(state: RunState, event: EventOf<"version-published">): void {
   const { version, weights, optimizer } = event;
   const { round } = state;
   if (round === null || version !== state.version + 1) throw new ImpossibleEvent(event, `the newest version is ${state.version}`);
-  endRound(state, event);
-  for (const [id, { settled }] of round.leases) if (settled !== null) state.lastSettled.set(id, settled);
+  const ended = round.closing === null ? [...round.leases.values()] : closed(round, event);
+  endLeases(state, event, ended);
+  state.round = null;
+  state.lastSettled = new Map();
+  for (const { lease, settled } of ended) if (settled !== null) state.lastSettled.set(lease, settled);
   state.version = version;
   state.weights = weights;
   state.optimizer = optimizer;
-  state.position = round.start + round.samples;
+  state.position = round.start + (round.closing === null ? round.samples : round.cut);
   state.steps += 1;
+  if (round.closing !== null) carryOn(state, round);
   if (isEvaluationDue(state.spec, version, state.steps)) state.owed.evaluations.set(version, weights);
   if (isCheckpointDue(state.spec, version, state.steps)) state.owed.checkpoints.set(version, pointOf(state));
 }
 
+/** The contributions of these, and no others, make the next version. */
+function beginClosing(state: RunState, event: EventOf<"round-closing">): void {
+  const { round } = state;
+  if (round === null || event.base !== round.base || !hasLocalSteps(state)) throw new ImpossibleEvent(event, "there is no such round");
+  const admitted = inCanonicalOrder([...round.in].flatMap((id) => round.leases.get(id) ?? []));
+  if (admitted.length !== event.leases.length || !admitted.every(({ lease }, index) => lease === event.leases[index]))
+    throw new ImpossibleEvent(event, "it does not name the admitted contributions of the open round");
+  round.closing = event.leases;
+  round.in.clear();
+  round.samplesIn = 0;
+}
+
+function closed({ closing, leases }: RoundState, event: EventOf<"version-published">): LeaseState[] {
+  const ids = closing ?? [];
+  if (event.contributions.length !== ids.length || !event.contributions.every(({ lease }, index) => lease === ids[index]))
+    throw new ImpossibleEvent(event, "it does not count what its round closed with");
+  return ids.flatMap((id) => leases.get(id) ?? []);
+}
+
+/** What is not counted now goes on to the next round, and stands with the version as what it leaves behind. */
+function carryOn(state: RunState, { leases, waiting, out, in: settled, pool, closing }: RoundState): void {
+  for (const id of closing ?? []) leases.delete(id);
+  state.carried = { leases, waiting, out, in: settled, pool };
+  const given = Array.from(leases.values(), ({ start, samples }) => ({ start, length: positionsOf(state.spec, samples) }));
+  state.pending = mergedRanges([...pool, ...given]);
+}
+
+/** What is not settled is computed by nobody any more. */
+function finish(state: RunState, event: EventOf<"run-finished">): void {
+  endLeases(state, event, state.carried?.leases.values() ?? []);
+  state.carried = null;
+  state.phase = "finished";
+}
+
 function rollBack(state: RunState, event: EventOf<"run-rolled-back">): void {
-  const { version, to, weights, optimizer, position, steps, abandoned } = event;
+  const { version, to, weights, optimizer, position, steps, pending = [], abandoned } = event;
   if (version !== state.version + 1 || to >= state.version) throw new ImpossibleEvent(event, `the newest version is ${state.version}`);
   abandonRound(state, event, abandoned);
   if (state.phase === "finished") state.phase = "paused";
@@ -292,6 +381,7 @@ function rollBack(state: RunState, event: EventOf<"run-rolled-back">): void {
   state.optimizer = optimizer;
   state.position = position;
   state.steps = steps;
+  state.pending = pending;
   // What was owed to versions that are undone now is of no use.
   for (const owed of [state.owed.evaluations, state.owed.checkpoints])
     for (const undone of owed.keys()) if (undone > to) owed.delete(undone);
@@ -310,16 +400,19 @@ function abandonRound(
     (abandoned.length === admitted.length &&
       abandoned.every(({ lease, sha256 }, index) => admitted[index]?.lease === lease && admitted[index]?.sha256 === sha256));
   if (!same) throw new ImpossibleEvent(event, "it does not name the admitted contributions of the open round");
-  endRound(state, event);
+  endLeases(state, event, (bookOf(state)?.leases.values() as Iterable<LeaseState> | undefined) ?? []);
+  state.round = null;
+  state.carried = null;
+  state.lastSettled = new Map();
 }
 
-/** The leases go with their round. Gives nobody anything: whoever still holds one holds it no longer. */
-function endRound(state: RunState, event: EventOf<"version-published" | "run-stopped" | "run-rolled-back">): void {
-  for (const [id, lease] of state.round?.leases ?? []) {
-    demand(event, "lease", leaseStanding(lease));
+/** These leases are no more. Gives nobody anything: whoever still holds one holds it no longer. */
+function endLeases(state: RunState, event: LedgerEvent, leases: Iterable<LeaseState>): void {
+  for (const lease of leases) {
+    const standing = leaseStanding(lease);
+    demand(event, "lease", standing);
+    if (!leadsTo("lease", standing, event.type)?.includes("none")) throw new ImpossibleEvent(event, `lease ${lease.lease} is ${standing}`);
     // Normally none is live; after a crash in the middle of a decision one may be, and must not count against its holder for ever.
-    for (const { volunteer, attempt } of liveAssignments(lease)) closeOf(state, volunteer, id, attempt);
+    for (const { volunteer, attempt } of liveAssignments(lease)) closeOf(state, volunteer, lease.lease, attempt);
   }
-  state.round = null;
-  state.lastSettled = new Map();
 }

@@ -3,11 +3,13 @@
 import type {
   AssignmentEnd,
   BlobRef,
+  CodecName,
   ContributionHeader,
   DeviceInfo,
   ErrorCode,
   Evaluation,
   EventOf,
+  F32Hex,
   LeaseId,
   LedgerEvent,
   Signature,
@@ -69,6 +71,9 @@ export interface AssignmentGiven {
   readonly weights: BlobRef;
   readonly start: number;
   readonly samples: number;
+  readonly codec: CodecName;
+  /** Of the local steps; absent in `gradient` mode. */
+  readonly learningRate?: F32Hex;
   readonly deadlineAtMs: number;
 }
 
@@ -85,6 +90,8 @@ export interface CloseRound {
     readonly samples: number;
     readonly codec: string;
     readonly lossMean: number;
+    /** What it counts, of 1 in all, an exact f32; absent in `gradient` mode, where that is its samples. */
+    readonly weight?: number;
   }[];
 }
 

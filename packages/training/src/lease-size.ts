@@ -1,4 +1,5 @@
 // How many samples a fresh lease gets. Arithmetic only: knows no run, no volunteer.
+import type { RunSpecOf } from "@weft/protocol";
 
 export interface LeaseSizing {
   /** Samples of the batch that nobody has been given yet, at least 1. */
@@ -27,4 +28,15 @@ export function leaseSamples({ left, microBatch, leaseMs, samplesPerSecond, pres
   const share = Math.ceil(Math.ceil(left / Math.max(1, present)) / microBatch) * microBatch;
   const allowed = allowance >= left ? left : Math.floor(allowance / microBatch) * microBatch;
   return Math.max(0, Math.min(byTime, share, allowed, left));
+}
+
+/**
+ * Samples of a lease of local steps: as many steps as the specification says, or as the device does in round.leaseMs at its measured speed
+ * (DyLU, arXiv 2401.09135), one while its speed is unknown.
+ */
+export function stepsSamples({ training: { batch, work }, round }: RunSpecOf<"local-steps">, samplesPerSecond: number | null): number {
+  if (work === undefined) throw new Error("where clients are visited, a lease is as long as its client's samples");
+  if (work.kind === "steps") return work.steps * batch;
+  const inTime = samplesPerSecond === null ? 1 : Math.round((samplesPerSecond / batch) * (round.leaseMs / 1000));
+  return Math.min(work.most, Math.max(1, inTime)) * batch;
 }

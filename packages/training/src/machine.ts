@@ -2,7 +2,7 @@
 // whatever does not stand here, and ARCHITECTURE.md shows the same table to people; a test compares the two.
 // Knows nothing of numbers and names: that a version follows the one before is for evolve to check.
 import type { AssignmentEnd, LedgerEvent, RunPhase } from "@weft/protocol";
-import { type AssignmentState, isComplete, type LeaseState, type RoundState, type RunState } from "./state.ts";
+import { type AssignmentState, bookOf, isComplete, type ReadonlyLease, type ReadonlyRound, type ReadonlyRun } from "./state.ts";
 
 type EventType = LedgerEvent["type"];
 /** For each state, the events that may come and the states in which they may leave it. */
@@ -35,6 +35,7 @@ const RUN: Machine<RunStanding> = {
     "run-finished": ["finished"],
     "run-rolled-back": ["running"],
     "round-opened": ["running"],
+    "round-closing": ["running"],
     "lease-assigned": ["running"],
     "assignment-ended": ["running"],
     "contribution-admitted": ["running"],
@@ -48,6 +49,7 @@ const RUN: Machine<RunStanding> = {
     "run-finished": ["finished"],
     "run-rolled-back": ["paused"],
     "round-opened": ["paused"],
+    "round-closing": ["paused"],
     "assignment-ended": ["paused"],
     "contribution-admitted": ["paused"],
     "version-published": ["paused"],
@@ -58,16 +60,27 @@ const RUN: Machine<RunStanding> = {
 };
 
 const ROUND: Machine<RoundStanding> = {
-  none: { "round-opened": ["open"], "run-finished": ["none"], "run-stopped": ["none"], "run-rolled-back": ["none"] },
+  none: {
+    // Leases that outlive their round are there already.
+    "round-opened": ["open", "collecting"],
+    "assignment-ended": ["none"],
+    "run-finished": ["none"],
+    "run-stopped": ["none"],
+    "run-rolled-back": ["none"],
+  },
   open: { "lease-assigned": ["collecting"], "run-stopped": ["none"], "run-rolled-back": ["none"] },
   collecting: {
     "lease-assigned": ["collecting"],
     "assignment-ended": ["collecting"],
     "contribution-admitted": ["collecting", "closing"],
+    "round-closing": ["closing"],
     "run-stopped": ["none"],
     "run-rolled-back": ["none"],
   },
   closing: {
+    // The first two where leases outlive their round.
+    "lease-assigned": ["closing"],
+    "contribution-admitted": ["closing"],
     "assignment-ended": ["closing"],
     "version-published": ["none"],
     "run-stopped": ["none"],
@@ -75,19 +88,26 @@ const ROUND: Machine<RoundStanding> = {
   },
 };
 
-/** A lease is there as long as its round. */
+/** A lease is there as long as its round in `gradient` mode, and until it is counted or given up in `local-steps`. */
 const LEASE: Machine<LeaseStanding> = {
   none: { "lease-assigned": ["out"] },
-  out: { "lease-assigned": ["out"], "assignment-ended": ["out", "waiting"], "contribution-admitted": ["settled"] },
+  out: {
+    "lease-assigned": ["out"],
+    "assignment-ended": ["out", "waiting"],
+    "contribution-admitted": ["settled"],
+    "version-published": ["out"],
+  },
   waiting: {
     "lease-assigned": ["out"],
     "contribution-admitted": ["settled"],
+    "version-published": ["waiting"],
+    "run-finished": ["none"],
     "run-stopped": ["none"],
     "run-rolled-back": ["none"],
   },
   settled: {
     "assignment-ended": ["settled"],
-    "version-published": ["none"],
+    "version-published": ["none", "settled"],
     "run-stopped": ["none"],
     "run-rolled-back": ["none"],
   },
@@ -117,12 +137,12 @@ const AFTER_END: Readonly<Record<AssignmentEnd | "admitted", AssignmentStanding>
   "rolled-back": "forfeited",
 };
 
-export const roundStanding = (round: RoundState | null): RoundStanding => {
+export const roundStanding = (round: ReadonlyRound | null): RoundStanding => {
   if (round === null) return "none";
-  if (round.cut === 0) return "open";
+  if (round.leases.size === 0) return "open";
   return isComplete(round) ? "closing" : "collecting";
 };
-export const leaseStanding = (lease: LeaseState | undefined): LeaseStanding => {
+export const leaseStanding = (lease: ReadonlyLease | undefined): LeaseStanding => {
   if (lease === undefined) return "none";
   if (lease.settled !== null) return "settled";
   // The live ones are among the newest.
@@ -134,7 +154,7 @@ export const assignmentStanding = (assignment: Pick<AssignmentState, "end"> | nu
 };
 
 /** The state of the machine that an event concerns; null where it concerns none of its kind, or each one of the round (evolve sees to that). */
-export function standingOf(machine: MachineName, state: RunState, event: LedgerEvent): string | null {
+export function standingOf(machine: MachineName, state: ReadonlyRun, event: LedgerEvent): string | null {
   switch (machine) {
     case "run":
       return state.phase;
@@ -144,7 +164,7 @@ export function standingOf(machine: MachineName, state: RunState, event: LedgerE
     case "assignment": {
       const given = assignmentOf(event);
       if (given === null) return null;
-      const lease = state.round?.leases.get(given.lease);
+      const lease = bookOf(state)?.leases.get(given.lease);
       return machine === "lease" ? leaseStanding(lease) : assignmentStanding(lease?.assignments[given.attempt - 1]);
     }
     default:

@@ -1,19 +1,33 @@
 // Which piece of work the volunteer who asks is given: first what came back, then a fresh cut, then the tail side by side.
 // Who stands behind whom for a lease stands in turns.ts. Knows nothing of contributions.
 import type { LeaseId, VolunteerId } from "@weft/protocol";
-import { allowanceOf, whyNoWorkFor } from "./caps.ts";
+import { allowanceOf, costOf, whyNoWorkFor } from "./caps.ts";
+import { codecFor } from "./codec-choice.ts";
 import { nextLeaseId } from "./evolve.ts";
 import type { Decision } from "./inputs.ts";
-import { leaseSamples } from "./lease-size.ts";
+import { leaseSamples, stepsSamples } from "./lease-size.ts";
 import { assignedReason, nothingLeftReason } from "./reasons.ts";
-import { isComplete, isEstablished, liveAssignments, type ReadonlyLease, type ReadonlyRound, type ReadonlyRun } from "./state.ts";
+import {
+  givenOf,
+  hasLocalSteps,
+  isComplete,
+  isEstablished,
+  liveAssignments,
+  type ReadonlyLease,
+  type ReadonlyRound,
+  type ReadonlyRun,
+} from "./state.ts";
 import { deadlineMsOf, firstRefusalMs, isLastInLine, isWorn, MAX_ATTEMPTS, yieldsToEstablished } from "./turns.ts";
+import { visitSamples } from "./visits.ts";
 
 /**
  * Live assignments of one lease: one slow device, one that vanished, and still one that answers. While an established volunteer is
  * present the last place is kept for such a one.
  */
 export const MAX_LIVE_ASSIGNMENTS = 3;
+/** Unsettled leases of an asynchronous run: as many as a key may hold, and as many again that came back. */
+const LEASES_EACH = 4;
+const LEASES_AT_LEAST = 8;
 const MIN_RETRY_MS = 250;
 const MAX_RETRY_MS = 5_000;
 
@@ -43,22 +57,38 @@ export function decideRequest(
   if (refusal !== null) return { events: [], effects: [refusal], reason: refusal.reason };
   const round = state.round as ReadonlyRound;
   const allowance = allowanceOf(state, volunteer);
-  const offer =
-    findWaiting(state, round, volunteer, allowance, nowMs, arriving) ??
-    cut(state, round, samplesPerSecond, allowance) ??
-    findTail(state, round, volunteer, allowance, nowMs, arriving);
+  const offer = isGiving(state, round)
+    ? (findWaiting(state, round, volunteer, allowance, nowMs, arriving) ??
+      cut(state, round, samplesPerSecond, allowance) ??
+      findTail(state, round, volunteer, allowance, nowMs, arriving))
+    : null;
   if (offer === null) {
     const reason = nothingLeftReason(round, yieldsToEstablished(state, volunteer));
     const retryAfterMs = Math.min(MAX_RETRY_MS, Math.max(MIN_RETRY_MS, nextChangeMs(state, round, volunteer, allowance, nowMs)));
     return { events: [], effects: [{ kind: "no-lease", volunteer, code: "no-work", reason, retryAfterMs }], reason };
   }
   const deadlineAtMs = nowMs + deadlineMsOf(state, round.leases.get(offer.lease), volunteer);
-  const { version, weights } = state;
+  const { version, weights, steps } = state;
+  const codec = codecFor(state, round, volunteer, { samples: offer.samples, isNew: offer.attempt === 1 });
+  const named = {
+    ...(hasLocalSteps(state) ? { base: version } : {}),
+    ...(codec === state.spec.training.codec ? {} : { codec }),
+  };
+  const assignment = givenOf(state, offer, { volunteer, deadlineAtMs, codec, base: { version, weights, steps } });
   return {
-    events: [{ type: "lease-assigned", ...offer, volunteer, deadlineAtMs }],
-    effects: [{ kind: "assign", assignment: { ...offer, volunteer, version, weights, deadlineAtMs } }],
+    events: [{ type: "lease-assigned", ...offer, volunteer, deadlineAtMs, ...named }],
+    effects: [{ kind: "assign", assignment }],
     reason: assignedReason(offer, volunteer),
   };
+}
+
+/**
+ * While a round of local steps closes, its next version is a moment away and a better base; only where rounds follow one another without
+ * waiting for anybody is work given on.
+ */
+function isGiving({ spec, steps }: ReadonlyRun, { closing }: ReadonlyRound): boolean {
+  if (closing === null || spec.training.mode === "gradient") return true;
+  return spec.training.rounds.kind === "async" && steps + 1 < spec.training.versions;
 }
 
 const again = (lease: ReadonlyLease): Offer => ({
@@ -75,7 +105,7 @@ function waitingAtMs(state: ReadonlyRun, lease: ReadonlyLease, volunteer: Volunt
   const yieldMs = yieldsToEstablished(state, volunteer) ? firstRefusalMs(state) : 0;
   if (lease.assignments.length >= MAX_ATTEMPTS) return Number.POSITIVE_INFINITY;
   if (isWorn(lease)) return leftLyingAtMs + yieldMs;
-  return lease.samples > allowance || isLastInLine(state, lease, volunteer) ? leftLyingAtMs : freeSinceMs + yieldMs;
+  return costOf(state, lease) > allowance || isLastInLine(state, lease, volunteer) ? leftLyingAtMs : freeSinceMs + yieldMs;
 }
 
 /** Of the leases that nobody holds, the one with the lowest position that this volunteer may have. */
@@ -110,8 +140,18 @@ const isArriving = (state: ReadonlyRun, lease: ReadonlyLease, arriving: Readonly
   );
 
 function cut(state: ReadonlyRun, round: ReadonlyRound, samplesPerSecond: number | null, allowance: number): Offer | null {
+  if (isAllCut(state, round)) return null;
+  if (hasLocalSteps(state)) {
+    if (allowance < 1) return null;
+    const [given] = round.pool;
+    const start = given?.start ?? round.start + round.cut;
+    const samples =
+      state.clients !== null
+        ? visitSamples(state, start)
+        : Math.min(stepsSamples(state.spec, samplesPerSecond), given?.length ?? Number.POSITIVE_INFINITY);
+    return { lease: nextLeaseId(round), attempt: 1, start, samples };
+  }
   const left = round.samples - round.cut;
-  if (left === 0) return null;
   const { microBatch } = state.spec.training;
   const samples = leaseSamples({
     left,
@@ -122,6 +162,18 @@ function cut(state: ReadonlyRun, round: ReadonlyRound, samplesPerSecond: number 
     allowance,
   });
   return samples === 0 ? null : { lease: nextLeaseId(round), attempt: 1, start: round.start + round.cut, samples };
+}
+
+/**
+ * Whether nothing is left to cut: of a fixed batch, or of the leases that a round may have in hand. Where rounds have no such number there
+ * are a few for everybody who is here, so that leases that nobody answers are not heaped up.
+ */
+function isAllCut(state: ReadonlyRun, round: ReadonlyRound): boolean {
+  const { training } = state.spec;
+  if (training.mode === "gradient") return round.cut === round.samples;
+  const { rounds } = training;
+  const most = rounds.kind === "async" ? Math.max(LEASES_AT_LEAST, LEASES_EACH * state.present) : rounds.leases;
+  return round.waiting.size + round.out.size + (rounds.kind === "async" ? 0 : round.in.size) >= most;
 }
 
 /** When the lease may be given to a second or third volunteer; null where this volunteer may not have it while it is out. */
@@ -144,12 +196,12 @@ function findTail(
   nowMs: number,
   arriving: ReadonlySet<LeaseId>,
 ): Offer | null {
-  if (round.cut < round.samples) return null;
+  if (!isAllCut(state, round)) return null;
   let found: ReadonlyLease | null = null;
   let foundAtMs = Number.POSITIVE_INFINITY;
   for (const id of round.out) {
     const lease = round.leases.get(id);
-    if (lease === undefined || lease.samples > allowance || isArriving(state, lease, arriving, nowMs)) continue;
+    if (lease === undefined || costOf(state, lease) > allowance || isArriving(state, lease, arriving, nowMs)) continue;
     const atMs = tailAtMs(state, lease, volunteer);
     if (atMs === null || atMs > nowMs || atMs >= foundAtMs) continue;
     found = lease;

@@ -17,8 +17,9 @@ export function decideRollBack(state: ReadonlyRun, { by, point }: Extract<Input,
     return nothing(`The run is at version ${state.version}; it can be rolled back to an earlier one, not to ${point.version}.`);
   const { events: ends, effects: revokes, abandoned } = giveUpRound(state, "rolled-back");
   const version = state.version + 1;
-  const { version: to, weights, optimizer, position, steps } = point;
-  const rolledBack = { type: "run-rolled-back", version, to, by, weights, optimizer, position, steps, abandoned } as const;
+  const { version: to, weights, optimizer, position, steps, pending = [] } = point;
+  const left = pending.length > 0 ? { pending: [...pending] } : {};
+  const rolledBack = { type: "run-rolled-back", version, to, by, weights, optimizer, position, steps, ...left, abandoned } as const;
   const events: LedgerEvent[] = [...ends, rolledBack, sequelOf(state.spec, { version, position, steps })];
   const effects: Effect[] = [...revokes, { kind: "evaluate", version, weights }];
   if (state.phase === "running") effects.push({ kind: "announce", version });

@@ -1,7 +1,30 @@
 // A run as its events tell it: phase, version, the open round with its leases, who is present, what is still owed.
 // Types and read access only; `evolve` in evolve.ts is the one place that changes it.
-import type { AssignmentEnd, BlobRef, F32Hex, LeaseId, LeaseView, RunId, RunPhase, RunSpec, Sha256, VolunteerId } from "@weft/protocol";
+import {
+  type AssignmentEnd,
+  type BlobRef,
+  type CodecName,
+  type F32Hex,
+  f32ToHex,
+  type LeaseId,
+  type LeaseView,
+  type RunId,
+  type RunPhase,
+  type RunSpec,
+  type RunSpecOf,
+  type Sha256,
+  type StreamRange,
+  type VolunteerId,
+} from "@weft/protocol";
 import type { AssignmentGiven } from "./inputs.ts";
+import { innerLearningRate } from "./schedule.ts";
+
+/** The version that an update is computed on. */
+export interface AssignmentBase {
+  readonly version: number;
+  readonly weights: BlobRef;
+  readonly steps: number;
+}
 
 /** One attempt at a lease. It is live while `end` is null. */
 export interface AssignmentState {
@@ -9,6 +32,8 @@ export interface AssignmentState {
   readonly volunteer: VolunteerId;
   readonly assignedAtMs: number;
   readonly deadlineAtMs: number;
+  readonly codec: CodecName;
+  readonly base: AssignmentBase;
   end: AssignmentEnd | "admitted" | null;
 }
 
@@ -20,6 +45,8 @@ export interface Settlement {
   readonly codec: string;
   /** As it stands in the header. */
   readonly lossMean: F32Hex;
+  /** The version that it was computed on. */
+  readonly base: number;
 }
 
 /** Immutable work; only who holds it, and whether it is settled, changes. */
@@ -34,21 +61,36 @@ export interface LeaseState {
   freeSinceMs: number;
 }
 
-/** The round that turns `base` into base + 1. */
-export interface RoundState {
-  readonly base: number;
-  readonly start: number;
-  readonly samples: number;
-  readonly openedAtMs: number;
-  readonly learningRate: F32Hex;
-  /** Samples cut into leases so far; the next lease begins at start + cut. */
-  cut: number;
-  samplesIn: number;
-  /** In the order of cutting, which is the order of their positions: the canonical order of contributions. */
+/** What is given out: leases, and what may be cut into some. */
+export interface LeaseBook {
+  /** In the order of cutting. Where a round has a fixed batch, that is the order of their positions. */
   readonly leases: Map<LeaseId, LeaseState>;
   /** Unsettled leases without, and with, a live assignment. */
   readonly waiting: Set<LeaseId>;
   readonly out: Set<LeaseId>;
+  /** Settled leases of which no round has said yet that it closes with them. */
+  readonly in: Set<LeaseId>;
+  /** Positions that were given out before, by a round that was given up, and are in no lease now. In rising order; they are cut first. */
+  pool: StreamRange[];
+}
+
+/** The round that turns `base` into base + 1. Its leases end with it in `gradient` mode; in `local-steps` the others go on to the next. */
+export interface RoundState extends LeaseBook {
+  readonly base: number;
+  readonly start: number;
+  /** Of the whole batch; 0 in `local-steps`, where none is fixed. */
+  readonly samples: number;
+  readonly openedAtMs: number;
+  readonly learningRate: F32Hex;
+  /** Positions from `start` on that are cut into leases so far. */
+  cut: number;
+  leasesCut: number;
+  /** Samples of the settled leases; in `local-steps` of those that `in` holds. */
+  samplesIn: number;
+  /** Only in `local-steps`: the leases with whose contributions it closes, in canonical order, once that is decided. */
+  closing: readonly LeaseId[] | null;
+  /** When so many leases were in that it closes a grace later; null before, and where its rule knows no quorum. */
+  quorumAtMs: number | null;
   /** Per key, how many of its assignments of this round it gave back or answered with what had to be refused, and when the last one. */
   readonly givenBack: Map<VolunteerId, { readonly times: number; readonly lastAtMs: number }>;
 }
@@ -74,6 +116,8 @@ export interface VersionPoint {
   readonly position: number;
   /** How many rounds lie behind these weights; the learning rate and the end of the run go by it. */
   readonly steps: number;
+  /** Below `position`, and not counted in these weights; absent where there are none. */
+  readonly pending?: readonly StreamRange[];
 }
 
 /**
@@ -95,8 +139,14 @@ export interface RunState {
   optimizer: BlobRef | null;
   position: number;
   steps: number;
+  /** Of the newest version; none in `gradient` mode. */
+  pending: readonly StreamRange[];
   /** Null between a version and the next opening, before the first opening, and once the run is finished or stopped. */
   round: RoundState | null;
+  /** What goes on from one round to the next, while no round is open; else null. Always null in `gradient` mode. */
+  carried: LeaseBook | null;
+  /** Samples of each client; null where the sampler knows none. */
+  readonly clients: readonly number[] | null;
   /** Who settled the leases of the newest version: tells a resend after a lost acknowledgement from a stale answer. */
   lastSettled: Map<LeaseId, Settlement>;
   /** Everybody present, blocked, or with a settled lease; others are forgotten when they leave. */
@@ -109,13 +159,17 @@ export interface RunState {
 }
 
 /** The version at which the run is. */
-export const pointOf = ({ version, weights, optimizer, position, steps }: ReadonlyRun): VersionPoint => ({
+export const pointOf = ({ version, weights, optimizer, position, steps, pending }: ReadonlyRun): VersionPoint => ({
   version,
   weights,
   optimizer,
   position,
   steps,
+  ...(pending.length > 0 ? { pending } : {}),
 });
+
+/** The leases that there are, whether a round is open or is about to. */
+export const bookOf = (state: Pick<ReadonlyRun, "round" | "carried">): ReadonlyBook | null => state.round ?? state.carried;
 
 /** Deeply readonly view for those who decide or read. */
 export type ReadonlyRun = DeepReadonly<RunState>;
@@ -129,7 +183,9 @@ type DeepReadonly<T> = T extends RunSpec
         ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
         : T;
 export type ReadonlyRound = DeepReadonly<RoundState>;
+export type ReadonlyBook = DeepReadonly<LeaseBook>;
 export type ReadonlyLease = DeepReadonly<LeaseState>;
+export type ReadonlyAssignment = DeepReadonly<AssignmentState>;
 export type ReadonlyVolunteer = DeepReadonly<VolunteerState>;
 
 export const isEstablished = (volunteer: ReadonlyVolunteer | undefined): boolean => volunteer !== undefined && volunteer.leasesSettled > 0;
@@ -138,7 +194,22 @@ export const liveAssignments = (lease: ReadonlyLease): DeepReadonly<AssignmentSt
   lease.assignments.filter(({ end }) => end === null);
 
 /** A round whose whole batch is in: its closing worker is at it, or must be started. */
-export const isComplete = (round: ReadonlyRound): boolean => round.samplesIn === round.samples;
+export const isComplete = (round: ReadonlyRound): boolean =>
+  round.closing !== null || (round.samples > 0 && round.samplesIn === round.samples);
+
+export interface LocalSteps {
+  readonly spec: RunSpecOf<"local-steps">;
+}
+export const hasLocalSteps = <S extends Pick<ReadonlyRun, "spec">>(state: S): state is S & LocalSteps =>
+  state.spec.training.mode === "local-steps";
+
+/** The version in which an answer that is admitted now is counted: while a round closes, the one after its own. */
+export const countingVersion = (state: Pick<ReadonlyRun, "version" | "round" | "spec">): number =>
+  state.version + (hasLocalSteps(state) && state.round !== null && state.round.closing !== null ? 2 : 1);
+
+/** Versions between the base and the weights to which the answer would be added. */
+export const stalenessOf = (state: Pick<ReadonlyRun, "version" | "round" | "spec">, base: number): number =>
+  countingVersion(state) - 1 - base;
 
 /** A lease id's version; NaN never, since ids come through their schema. */
 export const leaseBase = (lease: LeaseId): number => Number.parseInt(lease, 10);
@@ -147,17 +218,27 @@ export const leaseBase = (lease: LeaseId): number => Number.parseInt(lease, 10);
 export function openAssignmentsOf(state: ReadonlyRun, volunteer: VolunteerId): AssignmentGiven[] {
   const given: AssignmentGiven[] = [];
   for (const { lease, attempt } of state.volunteers.get(volunteer)?.open ?? []) {
-    const found = state.round?.leases.get(lease);
+    const found = bookOf(state)?.leases.get(lease);
     const assignment = found?.assignments[attempt - 1];
     if (found === undefined || assignment === undefined) continue;
     const { start, samples } = found;
-    const { deadlineAtMs } = assignment;
-    given.push({ lease, attempt, volunteer, version: state.version, weights: state.weights, start, samples, deadlineAtMs });
+    given.push(givenOf(state, { lease, attempt, start, samples }, assignment));
   }
   return given;
 }
 
-/** Leases of the open round in canonical order, as pages show them; progress is the shell's to add. Samples not yet cut appear in none. */
+/** The assignment as its volunteer is told of it. */
+export function givenOf(
+  { spec }: Pick<ReadonlyRun, "spec">,
+  offer: Pick<AssignmentGiven, "lease" | "attempt" | "start" | "samples">,
+  { volunteer, deadlineAtMs, codec, base }: Pick<AssignmentState, "volunteer" | "deadlineAtMs" | "codec" | "base">,
+): AssignmentGiven {
+  const { version, weights, steps } = base;
+  const inner = spec.training.mode === "local-steps" ? f32ToHex(innerLearningRate(spec as RunSpecOf<"local-steps">, steps)) : null;
+  return { ...offer, volunteer, version, weights, codec, deadlineAtMs, ...(inner === null ? {} : { learningRate: inner }) };
+}
+
+/** Leases of the open round in the order of cutting, as pages show them; progress is the shell's to add. Samples not yet cut appear in none. */
 export function roundLeases(state: ReadonlyRun): Omit<LeaseView, "progress">[] {
   return [...(state.round?.leases.values() ?? [])].map((lease) => {
     const { settled, samples } = lease;
@@ -169,7 +250,7 @@ export function roundLeases(state: ReadonlyRun): Omit<LeaseView, "progress">[] {
   });
 }
 
-/** The assignment as it was given, live or ended; null where this lease of the open round never had it. */
+/** The assignment as it was given, live or ended; null where no lease that there is ever had it. */
 export function findAssignment(state: ReadonlyRun, lease: LeaseId, attempt: number): DeepReadonly<AssignmentState> | null {
-  return state.round?.leases.get(lease)?.assignments[attempt - 1] ?? null;
+  return bookOf(state)?.leases.get(lease)?.assignments[attempt - 1] ?? null;
 }

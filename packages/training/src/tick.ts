@@ -1,12 +1,12 @@
 // What time alone brings about: overdue assignments, volunteers who did not return after a restart, the first round, and whatever
 // is still owed. Knows no timers; it is told the time.
 import type { LedgerEvent } from "@weft/protocol";
-import { closeRoundOf, sequelOf } from "./closing.ts";
+import { closeRoundOf, closingNow, sequelOf } from "./closing.ts";
 import { endsOf } from "./endings.ts";
 import type { Decision, Effect } from "./inputs.ts";
 import { owedEffects } from "./owed.ts";
 import { whyWaiting } from "./reasons.ts";
-import { isComplete, type ReadonlyRun } from "./state.ts";
+import { bookOf, hasLocalSteps, isComplete, type ReadonlyRun, stalenessOf } from "./state.ts";
 
 /** How long volunteers may take to come back after the coordinator was restarted: their reconnecting backs off to a few seconds. */
 export const RESTART_GRACE_MS = 15_000;
@@ -21,8 +21,13 @@ export function decideTick(state: ReadonlyRun, nowMs: number, upSinceMs: number 
   if (next !== null) events.push(next);
   if (state.phase === "running" && (freed || next?.type === "round-opened")) effects.push({ kind: "announce", version: state.version });
   const active = state.phase === "running" || state.phase === "paused";
-  if (active && state.round !== null && isComplete(state.round))
-    effects.push({ kind: "close-round", round: closeRoundOf(state, state.round) });
+  if (active && state.round !== null) {
+    const closing = isComplete(state.round)
+      ? { events: [], effects: [{ kind: "close-round", round: closeRoundOf(state, state.round) } as const] }
+      : closingNow(state, nowMs);
+    events.push(...(closing?.events ?? []));
+    effects.push(...(closing?.effects ?? []));
+  }
   effects.push(...owedEffects(state));
   return { events, effects, reason: whyWaiting(state, nowMs) };
 }
@@ -54,13 +59,15 @@ function expire(state: ReadonlyRun, nowMs: number, events: LedgerEvent[], effect
   for (const { volunteer, open } of state.volunteers.values()) {
     if (gone.has(volunteer)) continue;
     for (const { lease: id, attempt } of open) {
-      const lease = state.round?.leases.get(id);
+      const lease = bookOf(state)?.leases.get(id);
       const assignment = lease?.assignments[attempt - 1];
       if (lease === undefined || assignment === undefined) continue;
       // A settled lease has a live rival only after a crash in the middle of an admission.
       const settled = lease.settled !== null;
-      if (!settled && assignment.deadlineAtMs > nowMs) continue;
-      const reason = settled ? "settled-by-another" : "expired";
+      // Nor is a base too old but after one in the middle of a publication.
+      const stale = hasLocalSteps(state) && stalenessOf(state, assignment.base.version) > state.spec.round.maxStaleness;
+      if (!settled && !stale && assignment.deadlineAtMs > nowMs) continue;
+      const reason = settled ? "settled-by-another" : stale ? "round-closed" : "expired";
       events.push({ type: "assignment-ended", lease: id, attempt, volunteer, reason });
       effects.push({ kind: "revoke", volunteer, lease: id, attempt, reason });
     }

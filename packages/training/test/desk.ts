@@ -1,11 +1,11 @@
 // A run under test: the state machine with a clock that only moves when told, and every decision written down. No storage, no sockets.
 import {
-  type CodecName,
   type ContributionHeader,
   type EventOf,
   f32ToHex,
   type GradientTraining,
   type LedgerEvent,
+  type LocalStepsTraining,
   type RunSpec,
   type RunSpecOf,
 } from "@weft/protocol";
@@ -56,7 +56,37 @@ export function specOf(training: Partial<GradientTraining> = {}, rest: Partial<O
   };
 }
 
-type Beginning = Partial<Pick<EventOf<"run-created">, "weights" | "origin">>;
+/** Leases of 2 steps of 4 samples, 4 of them a round which waits for all, and the rest as above. */
+export function localStepsOf(
+  training: Partial<LocalStepsTraining> = {},
+  rest: Partial<Omit<RunSpec, "training">> = {},
+): RunSpecOf<"local-steps"> {
+  const sgd = { kind: "sgd", learningRate: 1, momentum: 0, weightDecay: 0 } as const;
+  return {
+    ...specOf(),
+    training: {
+      mode: "local-steps",
+      versions: 4,
+      batch: 4,
+      microBatch: 4,
+      work: { kind: "steps", steps: 2 },
+      inner: {
+        optimizer: { ...sgd, learningRate: 0.1 },
+        schedule: { kind: "linear", warmupVersions: 0, finalFraction: 0 },
+        keepState: false,
+      },
+      rounds: { kind: "all", leases: 4 },
+      rule: { kind: "mean" },
+      optimizer: sgd,
+      codec: "f32",
+      ...training,
+    },
+    round: { leaseMs: 2_000, deadlineMs: 10_000, maxStaleness: 2 },
+    ...rest,
+  };
+}
+
+type Beginning = Partial<Pick<EventOf<"run-created">, "weights" | "origin" | "clients">>;
 export const createdOf = (spec: RunSpec, beginning: Beginning = {}): EventOf<"run-created"> => ({
   type: "run-created",
   run: "test",
@@ -89,13 +119,13 @@ export interface Desk {
   close(): Decision;
 }
 
-export const headerOf = (desk: Pick<Desk, "state">, given: AssignmentGiven): ContributionHeader => ({
+export const headerOf = (_desk: Pick<Desk, "state">, given: AssignmentGiven): ContributionHeader => ({
   run: "test",
   lease: given.lease,
   attempt: given.attempt,
   volunteer: given.volunteer,
   base: given.weights.sha256,
-  codec: desk.state.spec.training.codec as CodecName,
+  codec: given.codec,
   samples: given.samples,
   lossMean: f32ToHex(1.5),
   computeMs: 100,

@@ -3,7 +3,7 @@
 import { canonicalBytes, canonicalJson } from "@weft/ledger";
 import { type DatasetManifest, LedgerRecord, type RunSpec, type Sha256 } from "@weft/protocol";
 import { manifestOf } from "../manifest.ts";
-import { capital, type NamedBytes, namedBytes, shardsOf } from "../named-bytes.ts";
+import { CountedIn, capital, type NamedBytes, namedBytes, shardsOf } from "../named-bytes.ts";
 import { mayBeGone } from "../retention.ts";
 import type { RunSource } from "../run-source.ts";
 import {
@@ -112,6 +112,7 @@ class Collector {
   /** By entry name; the same bytes named again count for the newest version that needs them. */
   readonly #waiting = new Map<string, NamedBytes>();
   readonly #missing = new Map<string, NamedBytes>();
+  readonly #countedIn = new CountedIn();
   #head: ArchiveTable["head"] | null = null;
   #newest = 0;
   #spec: RunSpec | null = null;
@@ -142,8 +143,9 @@ class Collector {
     }
   }
 
-  #mayBeGone({ kind, version }: NamedBytes): boolean {
-    return kind === "contribution" && version !== null && this.#spec !== null && mayBeGone(this.#spec, version, this.#newest);
+  #mayBeGone(named: NamedBytes): boolean {
+    const version = this.#countedIn.versionOf(named);
+    return version !== null && this.#spec !== null && mayBeGone(this.#spec, version, this.#newest);
   }
 
   async #readOn(): Promise<void> {
@@ -152,6 +154,7 @@ class Collector {
       this.#head = { seq, hash };
       if (event.type === "run-created") this.#spec = event.spec;
       if (event.type === "version-published" || event.type === "run-rolled-back") this.#newest = event.version;
+      this.#countedIn.apply(event);
       for (const named of namedBytes(event)) this.#want(named);
     }
   }

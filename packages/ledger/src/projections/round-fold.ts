@@ -12,6 +12,8 @@ interface Lease {
   readonly lease: LeaseId;
   readonly samples: number;
   settledBy: VolunteerId | null;
+  /** The base of each attempt, by its number less one. */
+  readonly bases: number[];
   /** Live assignments, oldest first. */
   held: Held[];
 }
@@ -20,6 +22,7 @@ interface Round {
   readonly samples: number;
   readonly openedAtMs: number;
   samplesIn: number;
+  isClosing: boolean;
   readonly leases: Map<LeaseId, Lease>;
 }
 type Span = { -readonly [K in keyof AssignmentSpan]: AssignmentSpan[K] };
@@ -31,6 +34,8 @@ export interface RoundFold {
   apply(event: LedgerEvent, atMs: number): void;
   /** Whether this attempt is live; an answer to it then ends it without an event of its own. */
   wasLive(lease: LeaseId, attempt: number): boolean;
+  /** The version that this attempt is computed on; null where there is no such lease. */
+  baseOf(lease: LeaseId, attempt: number): number | null;
   view(
     live: LiveOverlay,
     run: { readonly phase: RunPhase; readonly version: number; readonly sinceMs: number; readonly batch: number },
@@ -40,6 +45,8 @@ export interface RoundFold {
 
 export function createRoundFold(): RoundFold {
   let round: Round | null = null;
+  /** Leases that go on from one round to the next. */
+  let carried = new Map<LeaseId, Lease>();
   const spans = createRecent<Span>(MAX_SPANS);
   /** Spans of the open round, so that a late answer finds the one it belongs to. */
   const spanOf = new Map<string, Span>();
@@ -55,7 +62,8 @@ export function createRoundFold(): RoundFold {
   const assign = (event: EventOf<"lease-assigned">, atMs: number): void => {
     if (round === null) return;
     const { lease: id, attempt, volunteer, samples, deadlineAtMs } = event;
-    const lease = round.leases.get(id) ?? { lease: id, samples, settledBy: null, held: [] };
+    const lease = round.leases.get(id) ?? { lease: id, samples, settledBy: null, bases: [], held: [] };
+    lease.bases.push(event.base ?? round.base);
     lease.held.push({ attempt, volunteer, deadlineAtMs });
     round.leases.set(id, lease);
     const span: Span = { lease: id, volunteer, fromMs: atMs, toMs: null, end: null };
@@ -63,8 +71,9 @@ export function createRoundFold(): RoundFold {
     spans.add(span);
   };
 
+  const leaseOf = (id: LeaseId): Lease | undefined => (round?.leases ?? carried).get(id);
   const drop = (id: LeaseId, attempt: number): void => {
-    const lease = round?.leases.get(id);
+    const lease = leaseOf(id);
     if (lease !== undefined) lease.held = lease.held.filter((held) => held.attempt !== attempt);
   };
 
@@ -72,7 +81,12 @@ export function createRoundFold(): RoundFold {
     apply(event, atMs) {
       switch (event.type) {
         case "round-opened":
-          round = { base: event.base, samples: event.samples, openedAtMs: atMs, samplesIn: 0, leases: new Map() };
+          round = { base: event.base, samples: event.samples, openedAtMs: atMs, samplesIn: 0, isClosing: false, leases: carried };
+          for (const { settledBy, samples } of carried.values()) if (settledBy !== null) round.samplesIn += samples;
+          carried = new Map();
+          return;
+        case "round-closing":
+          if (round !== null) round.isClosing = true;
           return;
         case "lease-assigned":
           assign(event, atMs);
@@ -92,26 +106,42 @@ export function createRoundFold(): RoundFold {
           endSpan(keyOf(id, attempt), atMs, "admitted");
           return;
         }
-        case "version-published":
+        case "version-published": {
+          // A round that named what it closes with goes on without that; another took the whole of its batch.
+          if (round?.isClosing === true) carried = round.leases;
+          for (const { lease } of event.contributions) {
+            const gone = carried.get(lease);
+            for (const attempt of gone?.bases.keys() ?? []) spanOf.delete(keyOf(lease, attempt + 1));
+            carried.delete(lease);
+          }
+          if (carried.size === 0) spanOf.clear();
+          round = null;
+          return;
+        }
+        case "run-finished":
         case "run-rolled-back":
           round = null;
+          carried = new Map();
           spanOf.clear();
           return;
         default:
       }
     },
-    wasLive: (lease, attempt) => round?.leases.get(lease)?.held.some((held) => held.attempt === attempt) ?? false,
+    wasLive: (lease, attempt) => leaseOf(lease)?.held.some((held) => held.attempt === attempt) ?? false,
+    baseOf: (lease, attempt) => leaseOf(lease)?.bases[attempt - 1] ?? null,
     view(live, { phase, version, sinceMs, batch }) {
       const { reason } = live;
       if (round === null) return { version, phase: "waiting", openedAtMs: sinceMs, samplesIn: 0, samplesWanted: batch, leases: [], reason };
-      const { base, openedAtMs, samplesIn, samples } = round;
+      const { base, openedAtMs, samplesIn, samples, isClosing, leases } = round;
+      // Where no batch is fixed, what is in hand stands for it.
+      const inHand = [...leases.values()].reduce((sum, lease) => sum + lease.samples, 0);
       return {
         version: base + 1,
-        phase: phase !== "running" ? "waiting" : samplesIn === samples ? "closing" : "collecting",
+        phase: phase !== "running" ? "waiting" : isClosing || (samples > 0 && samplesIn === samples) ? "closing" : "collecting",
         openedAtMs,
         samplesIn,
-        samplesWanted: samples,
-        leases: [...round.leases.values()].map((lease) => viewOf(lease, live)),
+        samplesWanted: samples > 0 ? samples : inHand,
+        leases: [...leases.values()].map((lease) => viewOf(lease, live)),
         reason,
       };
     },

@@ -72,6 +72,9 @@ export function createRunProjection(): RunProjection {
   let samplesSeen = 0;
   let weights: BlobRef | null = null;
   let bytesIn = 0;
+  /** Of contributions that came while the round was closing: they are the next version's. */
+  let waitingBytes = 0;
+  let closing = false;
   let settled = 0;
   let lastPublishedMs = 0;
   let head = { seq: -1, hash: "0".repeat(64) };
@@ -90,17 +93,28 @@ export function createRunProjection(): RunProjection {
     lastPublishedMs = atMs;
     const { lossMean, norm } = event;
     points.add({ version, atMs, lossMean: f32FromHex(lossMean), samplesSeen, bytesIn, norm: f32FromHex(norm) });
-    bytesIn = 0;
+    bytesIn = waitingBytes;
+    waitingBytes = 0;
+    closing = false;
     cloth.add({ version, shares: sharesOf(event, (volunteer) => volunteers.indexOf(volunteer)) });
     if (version % spec.checkpoints.everyVersions === 0 || steps >= spec.training.versions)
       checkpointVersions.set(version, { weights: event.weights, samplesSeen });
   };
 
+  /** Of a version that comes back, or from elsewhere. Where positions are visits to clients, as many as the nearest version before it had. */
+  const samplesBehind = ({ position, pending = [] }: Pick<EventOf<"run-rolled-back">, "position" | "pending">, to: number): number =>
+    theRun().spec.sampler.kind === "clients"
+      ? (points.items().findLast((point) => point.version <= to)?.samplesSeen ?? 0)
+      : position - pending.reduce((sum, { length }) => sum + length, 0);
+
   const rollBack = (event: EventOf<"run-rolled-back">, atMs: number): void => {
     if (phase === "finished") phase = "paused";
-    ({ version, steps, weights, position: samplesSeen } = event);
+    samplesSeen = samplesBehind(event, event.to);
+    ({ version, steps, weights } = event);
     lastPublishedMs = atMs;
     bytesIn = 0;
+    waitingBytes = 0;
+    closing = false;
     rollBacks.add({ version, to: event.to, atMs, by: event.by });
     for (const series of [points, evaluations, cloth, rollBacks]) series.change(marked);
     for (const [index, checkpoint] of checkpoints.entries()) checkpoints[index] = marked(checkpoint);
@@ -146,7 +160,7 @@ export function createRunProjection(): RunProjection {
         weights = event.weights;
         version = event.origin?.version ?? 0;
         steps = event.origin?.steps ?? 0;
-        samplesSeen = event.origin?.position ?? 0;
+        samplesSeen = event.origin === undefined || event.origin === null ? 0 : samplesBehind(event.origin, 0);
         lastPublishedMs = atMs;
         return;
       case "run-rolled-back":
@@ -169,7 +183,11 @@ export function createRunProjection(): RunProjection {
         return;
       case "contribution-admitted":
         settled += 1;
-        bytesIn += event.header.sizeBytes;
+        if (closing) waitingBytes += event.header.sizeBytes;
+        else bytesIn += event.header.sizeBytes;
+        return;
+      case "round-closing":
+        closing = true;
         return;
       case "contribution-refused": {
         const { code, volunteer, lease, detail } = event;
@@ -191,7 +209,6 @@ export function createRunProjection(): RunProjection {
       case "volunteer-blocked":
       case "volunteer-unblocked":
       case "round-opened":
-      case "round-closing":
       case "lease-assigned":
       case "assignment-ended":
         return;

@@ -34,7 +34,7 @@ export interface Contributor {
 
 export interface VolunteerFold {
   /** `rounds` as it was before this event. */
-  apply(event: LedgerEvent, atMs: number, version: number, rounds: Pick<RoundFold, "wasLive">): void;
+  apply(event: LedgerEvent, atMs: number, version: number, rounds: Pick<RoundFold, "wasLive" | "baseOf">): void;
   nameOf(volunteer: VolunteerId): string | null;
   /**
    * Place in `views` of whoever wove a part of the version that is being published; it is theirs at least as long as the version is
@@ -152,7 +152,7 @@ export function createVolunteerFold(): VolunteerFold {
           const counted = find(volunteer, atMs);
           counted.lastSeenMs = atMs;
           if (rounds.wasLive(lease, attempt)) counted.leasesOpen = Math.max(0, counted.leasesOpen - 1);
-          settle(counted, samples, version - Number.parseInt(lease, 10), version);
+          settle(counted, samples, version - (rounds.baseOf(lease, attempt) ?? version), version);
           return;
         }
         case "contribution-refused": {
