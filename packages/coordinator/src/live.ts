@@ -37,6 +37,8 @@ export class Live {
   readonly #bytesIn = new Window();
   readonly #bytesOut = new Window();
   readonly #progress = new Map<string, number>();
+  /** Leases with which the round closes, where it said so. */
+  #closing: ReadonlySet<string> | null = null;
   /** Samples a second, as the volunteer measured. */
   readonly #speeds = new Map<string, number>();
   #firstMs: number;
@@ -56,15 +58,24 @@ export class Live {
     this.changes += 1;
     if (event.type === "version-published") {
       this.#versions.add(atMs, 1);
-      // Leases that are not counted yet may go on.
-      const counted = new Set(event.contributions.map(({ lease }) => lease));
-      for (const key of this.#progress.keys()) if (counted.has(key.slice(0, key.indexOf("/")))) this.#progress.delete(key);
+      this.#endLeases();
+    } else if (event.type === "round-closing") {
+      this.#closing = new Set(event.leases);
     } else if (event.type === "run-rolled-back") {
+      this.#closing = null;
       this.#progress.clear();
     } else if (event.type === "contribution-admitted") {
       this.#samples.add(atMs, event.header.samples);
       this.#bytesIn.add(atMs, event.header.sizeBytes);
     }
+  }
+
+  /** All go with their round, but for those that it did not name when it closed. */
+  #endLeases(): void {
+    const closing = this.#closing;
+    if (closing === null) this.#progress.clear();
+    else for (const key of this.#progress.keys()) if (closing.has(key.slice(0, key.indexOf("/")))) this.#progress.delete(key);
+    this.#closing = null;
   }
 
   noteBytesOut(atMs: number, bytes: number): void {

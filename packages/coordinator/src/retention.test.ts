@@ -26,7 +26,9 @@ function scene(contributions: RetentionSpec["contributions"]) {
     retention,
     dropped,
     admit: (n: number): void => feed({ type: "contribution-admitted", header: { sha256: name(n) } as ContributionHeader }),
-    publish: (version: number): void => feed({ type: "version-published", version }),
+    close: (...leases: number[]): void => feed({ type: "round-closing", leases: leases.map(String) }),
+    publish: (version: number, counted: readonly number[] = []): void =>
+      feed({ type: "version-published", version, contributions: counted.map((n) => ({ sha256: name(n) })) }),
     rollBack: (version: number): void => feed({ type: "run-rolled-back", version }),
     fail: (on: boolean): void => {
       fails = on;
@@ -52,6 +54,25 @@ describe("retention", () => {
     expect(dropped.slice(2)).toEqual([name(20), name(21)]);
     await retention.sweep(4);
     expect(dropped).toHaveLength(4);
+  });
+
+  test("keeps what a round that closed did not take until the version that counts it is old enough", async () => {
+    const { retention, dropped, admit, close, publish } = scene({ versions: 1 });
+    admit(1);
+    close(1);
+    // Two answers with the same bytes: one of them is counted, the other waits.
+    admit(1);
+    admit(2);
+    publish(1, [1]);
+    await retention.sweep(1);
+    expect(dropped).toEqual([]);
+    close(1, 2);
+    publish(2, [1, 2]);
+    await retention.sweep(2);
+    expect(dropped).toEqual([]);
+    publish(3);
+    await retention.sweep(3);
+    expect(dropped).toEqual([name(1), name(2)]);
   });
 
   test("keeps bytes that a younger version, the open round or an upload has too", async () => {

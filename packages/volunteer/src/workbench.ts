@@ -93,8 +93,12 @@ export class Workbench {
         return parsed.data;
       }),
     ]);
-    if (spec.training.codec !== assignment.codec)
-      throw new JobFault("wrong-codec", `The run is encoded as ${spec.training.codec}, the lease asks for ${assignment.codec}.`);
+    if (spec.training.mode !== "gradient") throw new JobFault("bad-spec", "This volunteer computes gradients, and the run wants local steps.");
+    const { codec } = spec.training;
+    if (codec !== assignment.codec && codec !== "auto" && codec !== "sign" && codec !== "topk")
+      throw new JobFault("wrong-codec", `The run is encoded as ${codec}, the lease asks for ${assignment.codec}.`);
+    if (assignment.codec === "sign" || assignment.codec === "topk")
+      throw new JobFault("wrong-codec", `This volunteer keeps nothing back, which the codec "${assignment.codec}" needs.`);
     if (assignment.weights.sizeBytes % 4 !== 0) throw new JobFault("wrong-length", "The weights are no whole number of f32 values.");
     const work: Work = { assignment, spec, manifest };
     this.#pieces.set(key, { work, sum: null, lossSum: 0, busyMs: 0, contribution: null });
