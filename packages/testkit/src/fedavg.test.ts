@@ -21,7 +21,14 @@ const model = { ...MODEL, hidden: [...MODEL.hidden] };
 const sgd = (learningRate: number) => ({ kind: "sgd", learningRate, momentum: 0, weightDecay: 0 }) as const;
 const CONSTANT = { kind: "constant", warmupVersions: 0 } as const;
 /** 7,680 samples each. */
-const GRADIENT: RunSpec["training"] = { ...TINY_SPEC.training, versions: 60, samplesPerVersion: 128, microBatch: 128, optimizer: sgd(0.5), schedule: CONSTANT };
+const GRADIENT: RunSpec["training"] = {
+  ...TINY_SPEC.training,
+  versions: 60,
+  samplesPerVersion: 128,
+  microBatch: 128,
+  optimizer: sgd(0.5),
+  schedule: CONSTANT,
+};
 const FEDAVG: RunSpec["training"] = {
   mode: "local-steps",
   versions: 15,
@@ -52,7 +59,9 @@ function accuracyOf(weights: Float32Array, { inputs, targets, rows }: Batch): nu
     let values: Float32Array = Float32Array.from(inputs.subarray(64 * row, 64 * (row + 1)));
     for (let at = 0; at < views.length; at += 2) {
       const [matrix, bias, below] = [views[at] as Float32Array, views[at + 1] as Float32Array, values];
-      values = bias.map((start, output) => below.reduce((sum, value, input) => sum + value * (matrix[output * below.length + input] as number), start));
+      values = bias.map((start, output) =>
+        below.reduce((sum, value, input) => sum + value * (matrix[output * below.length + input] as number), start),
+      );
       if (at + 2 < views.length) values = values.map((value) => Math.max(0, value));
     }
     if (values.indexOf(Math.max(...values)) === targets[row]) right += 1;
@@ -120,7 +129,9 @@ async function trained(training: RunSpec["training"]): Promise<{ readonly accura
   return { accuracy: detail?.accuracy ?? 0, versions: detail?.version ?? 0 };
 }
 
-test("FedAvg reads digits as well as one gradient a version on as many samples, in a quarter of the rounds", { timeout: 120_000 }, async () => {
+test("FedAvg reads digits as well as one gradient a version on as many samples, in a quarter of the rounds", {
+  timeout: 120_000,
+}, async () => {
   const [gradient, fedavg] = [await trained(GRADIENT), await trained(FEDAVG)];
   expect(gradient.versions).toBe(60);
   expect(fedavg.versions).toBe(15);

@@ -93,7 +93,8 @@ export class Workbench {
         return parsed.data;
       }),
     ]);
-    if (spec.training.mode !== "gradient") throw new JobFault("bad-spec", "This volunteer computes gradients, and the run wants local steps.");
+    if (spec.training.mode !== "gradient")
+      throw new JobFault("bad-spec", "This volunteer computes gradients, and the run wants local steps.");
     const { codec } = spec.training;
     if (codec !== assignment.codec && codec !== "auto" && codec !== "sign" && codec !== "topk")
       throw new JobFault("wrong-codec", `The run is encoded as ${codec}, the lease asks for ${assignment.codec}.`);
