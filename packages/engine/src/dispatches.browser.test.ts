@@ -29,12 +29,9 @@ describe("a step on WebGPU", { timeout: 90_000 }, () => {
     return countCalls(() => step(3));
   }
 
-  it("of the cnn of ten images is at most 20 dispatches, so that 24 leave room for an update, in two submits with one map", async () => {
+  it("of the cnn of ten images is 15 dispatches, in one submit with the read-back, with one map", async () => {
     const counts = await countStep(CNN, 10);
-    expect(counts.dispatches).toBeGreaterThan(10);
-    expect(counts.dispatches).toBeLessThanOrEqual(20);
-    expect(counts.submits).toBeLessThanOrEqual(3);
-    expect(counts).toMatchObject({ maps: 1, pipelines: 0, asyncPipelines: 0, bindGroups: 0, buffers: 0 });
+    expect(counts).toMatchObject({ dispatches: 15, submits: 1, maps: 1, pipelines: 0, asyncPipelines: 0, bindGroups: 0, buffers: 0 });
   });
 
   it("of an lstm of two layers, unrolled eighty times, is two dispatches a place and layer and at most forty others, with one map", async () => {
@@ -42,7 +39,7 @@ describe("a step on WebGPU", { timeout: 90_000 }, () => {
     const recurrent = 2 * LSTM.layers * LSTM.context;
     expect(counts.dispatches).toBeGreaterThan(recurrent);
     expect(counts.dispatches).toBeLessThanOrEqual(recurrent + 40);
-    expect(counts.submits).toBeLessThanOrEqual(Math.ceil(counts.dispatches / 16) + 1);
+    expect(counts.submits).toBeLessThanOrEqual(Math.ceil(counts.dispatches / 16));
     expect(counts).toMatchObject({ maps: 1, pipelines: 0, asyncPipelines: 0, bindGroups: 0, buffers: 0 });
   });
 

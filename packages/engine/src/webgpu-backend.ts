@@ -168,23 +168,35 @@ class DeviceProgram implements Program {
   }
 
   run(batch: Batch): Promise<Float32Array> {
-    return this.#computed(batch, ({ outputs }) => this.#readBack.readSources(outputs));
+    return this.#computed(
+      batch,
+      ({ outputs }) => this.#readBack.readSources(outputs),
+      (tape) => this.#readBack.replay(tape),
+    );
   }
 
   /** Computes, and says where the results lie. */
   compute(batch: Batch): Promise<readonly Source[]> {
-    return this.#computed(batch, async ({ outputs }) => outputs);
+    return this.#computed(
+      batch,
+      async ({ outputs }) => outputs,
+      async (tape) => {
+        tape.replay();
+        return tape.outputs;
+      },
+    );
   }
 
-  async #computed<T>({ inputs, targets, weights }: Batch, then: (tape: Tape) => Promise<T>): Promise<T> {
+  async #computed<T>(
+    { inputs, targets, weights }: Batch,
+    recorded: (tape: Tape) => Promise<T>,
+    replayed: (tape: Tape) => Promise<T>,
+  ): Promise<T> {
     this.#inputs.write({ inputs, targets, weights });
-    if (this.#tape !== null) {
-      this.#tape.replay();
-      return then(this.#tape);
-    }
+    if (this.#tape !== null) return replayed(this.#tape);
     const { made, enough } = inMemory(this.#backend.device, () => {
       const tape = Tape.record(this.#backend, this.#compute);
-      return { tape, result: then(tape) };
+      return { tape, result: recorded(tape) };
     });
     const settled = made.result.then(
       () => undefined,

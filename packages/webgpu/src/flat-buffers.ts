@@ -5,7 +5,7 @@ import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import type { ParameterLayout } from "@weft/tensors";
 import { type Source, sourceOf, storageBuffer, tensorOn } from "./buffer-tensors.ts";
-import { flush } from "./tape.ts";
+import { flush, type Tape } from "./tape.ts";
 
 /** Where a binding may begin: 256 bytes, in values. */
 const ALIGNMENT = 64;
@@ -111,20 +111,41 @@ export class FlatReadBack {
 
   /** The values of buffers in order. */
   async readSources(sources: readonly Source[]): Promise<Float32Array<ArrayBuffer>> {
+    const { device, queue } = this.#backend;
+    const copies = this.#copiesOf(sources);
+    flush(this.#backend);
+    const encoder = device.createCommandEncoder();
+    copies.encode(encoder);
+    queue.submit([encoder.finish()]);
+    return copies.values();
+  }
+
+  /** Computes a tape's outputs anew and reads them, without a submit more for the reading. */
+  async replay(tape: Tape): Promise<Float32Array<ArrayBuffer>> {
+    const copies = this.#copiesOf(tape.outputs);
+    tape.replay(copies.encode);
+    return copies.values();
+  }
+
+  #copiesOf(sources: readonly Source[]) {
     const total = sources.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const staging = this.#stagingOf(total);
-    flush(this.#backend);
-    const encoder = this.#backend.device.createCommandEncoder();
-    let offset = 0;
-    for (const { buffer, offsetBytes, sizeBytes } of sources) {
-      encoder.copyBufferToBuffer(buffer, offsetBytes, staging, offset, sizeBytes);
-      offset += sizeBytes;
-    }
-    this.#backend.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ, 0, total);
-    const values = new Float32Array(staging.getMappedRange(0, total).slice(0));
-    staging.unmap();
-    return values;
+    return {
+      encode: (encoder: GPUCommandEncoder): void => {
+        let offset = 0;
+        for (const { buffer, offsetBytes, sizeBytes } of sources) {
+          encoder.copyBufferToBuffer(buffer, offsetBytes, staging, offset, sizeBytes);
+          offset += sizeBytes;
+        }
+      },
+      /** After the submit of the copies. */
+      values: async (): Promise<Float32Array<ArrayBuffer>> => {
+        await staging.mapAsync(GPUMapMode.READ, 0, total);
+        const values = new Float32Array(staging.getMappedRange(0, total).slice(0));
+        staging.unmap();
+        return values;
+      },
+    };
   }
 
   dispose(): void {

@@ -61,8 +61,9 @@ export class Tape {
     }
   }
 
-  /** Computes the outputs anew from what the inputs hold now. */
-  replay(): void {
+  /** Computes the outputs anew from what the inputs hold now. `after` may add copies to the last submit: each costs a word to the GPU's
+   *  process, which takes longer than to encode all the commands. */
+  replay(after: (encoder: GPUCommandEncoder) => void = () => undefined): void {
     const { device, queue } = this.#backend;
     flush(this.#backend);
     let encoder = device.createCommandEncoder();
@@ -89,6 +90,7 @@ export class Tape {
       }
     }
     pass?.end();
+    after(encoder);
     queue.submit([encoder.finish()]);
   }
 

@@ -114,6 +114,7 @@ export function describeFusedKernels(title: string, open: () => Promise<Subject>
         [4, 64, 81],
         [2, 3, 5003],
         [300, 1, 10],
+        [65, 1, 700],
       ] as const)
         await checkCrossEntropy(samples, predictions, classes);
       const small = fc.integer({ min: 1, max: 20 });

@@ -76,14 +76,17 @@ async function onWebGpu(given: StepCase): Promise<Trainer> {
   await tune();
   await compile();
   let tape: Tape | null = null;
+  const record = (): Promise<Float32Array> => {
+    tape = Tape.record(backend, compute);
+    return readBack.readSources(tape.outputs);
+  };
   return {
     step() {
       use("webgpu");
       batch.write({ inputs, targets, weights });
       optimizer.advance(LEARNING_RATE, 1 / given.rows);
-      if (tape === null) tape = Tape.record(backend, compute);
-      else tape.replay();
-      return readBack.readSources(tape.outputs).then(([sum]) => (sum as number) / given.rows);
+      const values = tape === null ? record() : readBack.replay(tape);
+      return values.then(([sum]) => (sum as number) / given.rows);
     },
     heldBytes: () => null,
     dispose() {

@@ -1,4 +1,5 @@
-// Softmax cross-entropy on integer targets, weighted and summed; no one-hot is ever made. Forward in two dispatches, backward in one.
+// Softmax cross-entropy on integer targets, weighted and summed; no one-hot is ever made. Forward in one dispatch where a sample has one
+// answer, as an image has, in two where it has many, as text has; backward in one.
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { type Kernel, launch, workgroupsFor } from "../launch.ts";
@@ -42,6 +43,33 @@ const total = (subgroups: boolean): Kernel =>
   if (thread == 0u) { sum[0] = all; }`,
   );
 
+/** Few rows of few classes: each thread takes whole rows, one workgroup all of them. */
+const answers = (subgroups: boolean): Kernel =>
+  rowKernel(
+    {
+      name: "crossEntropyAnswers",
+      outputs: { sum: "f32", logSums: "f32" },
+      inputs: { logits: "f32", targets: "i32", weights: "f32" },
+      uniforms: { rows: "u32", classes: "u32" },
+    },
+    subgroups,
+    `
+  var part = 0.0;
+  for (var row = thread; row < uniforms.rows; row = row + ${ROW_THREADS}u) {
+    let start = row * uniforms.classes;
+    var largest = -3.4e38;
+    for (var c = 0u; c < uniforms.classes; c = c + 1u) { largest = max(largest, logits[start + c]); }
+    var exponentials = 0.0;
+    for (var c = 0u; c < uniforms.classes; c = c + 1u) { exponentials = exponentials + exp(logits[start + c] - largest); }
+    let rest = log(exponentials);
+    let target_ = min(u32(targets[row]), uniforms.classes - 1u);
+    logSums[row] = largest + rest;
+    part = part + (rest - (logits[start + target_] - largest)) * weights[row];
+  }
+  let all = rowSum(thread, part);
+  if (thread == 0u) { sum[0] = all; }`,
+  );
+
 const backward: Kernel = {
   name: "crossEntropyGradient",
   outputs: { dLogits: "f32" },
@@ -73,6 +101,14 @@ export interface CrossEntropy {
 /** The scalar loss and, for the backward pass, the log of each row's sum of exponentials [rows]. */
 export function crossEntropy(backend: WebGPUBackend, { logits, targets, weights, predictions }: CrossEntropy): TensorInfo[] {
   const [count, classes] = logits.shape as [number, number];
+  if (predictions === 1)
+    return launch(backend, {
+      kernel: answers(usesSubgroups(backend)),
+      inputs: [logits, targets, weights],
+      outputs: [[], [count]],
+      uniforms: [count, classes],
+      workgroups: [1, 1, 1],
+    });
   const [losses, logSums] = launch(backend, {
     kernel: rows(usesSubgroups(backend)),
     inputs: [logits, targets, weights],
