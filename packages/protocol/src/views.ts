@@ -121,6 +121,7 @@ export interface RoundView {
   readonly phase: "collecting" | "closing" | "waiting";
   readonly openedAtMs: number;
   readonly samplesIn: number;
+  /** Of the whole batch; in `local-steps`, where none is fixed, of all leases in hand. */
   readonly samplesWanted: number;
   readonly leases: readonly LeaseView[];
   /** The coordinator's own sentence on why the round is not closed. */
