@@ -93,7 +93,19 @@ export type ChunkReply =
 export const AssignmentRef = z.strictObject({ run: RunId, lease: LeaseId, attempt });
 export type AssignmentRef = z.infer<typeof AssignmentRef>;
 
-export const Progress = z.strictObject({ run: RunId, lease: LeaseId, attempt, done: count, of: count });
+/** Whole milliseconds since the volunteer began to lend; where several went on at once, the first named counts. */
+export const SpentMs = z.strictObject({ computing: count, downloading: count, uploading: count, waiting: count });
+export type SpentMs = z.infer<typeof SpentMs>;
+
+export const Progress = z.strictObject({
+  run: RunId,
+  lease: LeaseId,
+  attempt,
+  done: count,
+  of: count,
+  /** On what the volunteer's time goes; for people's eyes. */
+  spentMs: z.optional(SpentMs),
+});
 export type Progress = z.infer<typeof Progress>;
 
 export const Leave = z.strictObject({ reason: z.enum(["goodbye", "pause", "stop"]) });

@@ -45,6 +45,8 @@ export interface Codec {
   readonly name: string;
   /** Bits a parameter takes at most, for docs and choice. */
   readonly bitsPerParameter: number;
+  /** Only of a biased codec, which needs error feedback (see error-feedback.ts): by what its residual is multiplied before each update. */
+  readonly feedback?: number;
   /** Bounds on the encoded length of `size` values; equal where a codec always takes as many. */
   leastBytes(size: number): number;
   mostBytes(size: number): number;

@@ -2,6 +2,8 @@
 // and one volunteer that stays; a contribution that is refused or expires leaves it as it was, and a resend sends the same bytes.
 // e <- beta * e + x; send C(e); e <- e - decode(C(e)) [Seide et al. 2014; Karimireddy et al. 1901.09847; beta below 1: SparseLoCo 2508.15706].
 import { type Codec, type CodecRefusal, type CodecStream, decode } from "./codec.ts";
+import { allFinite } from "./reduce.ts";
+import { readSafetensors, writeSafetensors } from "./safetensors.ts";
 
 export interface Proposal {
   readonly ok: true;
@@ -51,4 +53,18 @@ export class ErrorFeedback {
       },
     };
   }
+}
+
+const FORMAT = "error-feedback/1";
+
+/** A residual as it is kept: a safetensors file with one flat f32 vector in the model's canonical order. */
+export const encodeResidual = (residual: Float32Array): Uint8Array =>
+  writeSafetensors([{ name: "residual", shape: [residual.length], values: residual }], { weft: FORMAT });
+
+/** Null for anything else, a damaged file included: it begins with zeros then. */
+export function decodeResidual(bytes: Uint8Array): Float32Array | null {
+  const file = readSafetensors(bytes);
+  if (!file.ok || file.metadata.weft !== FORMAT) return null;
+  const values = file.tensors.get("residual")?.values;
+  return values instanceof Float32Array && allFinite(values) ? values : null;
 }

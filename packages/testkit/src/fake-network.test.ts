@@ -6,20 +6,22 @@ import { Volunteer, type VolunteerEngine } from "@weft/volunteer";
 import { expect, test } from "vitest";
 import { fakeTransport } from "./fake-network.ts";
 import { TINY_SPEC } from "./fixtures.ts";
+import { withLocalSteps } from "./local-steps.ts";
 import { seededIdentity, TEST_ORIGIN, TestCoordinator } from "./test-coordinator.ts";
 
 /** Gradients that depend on the batch's rows alone; each step takes 200 ms of virtual time. */
-const engineOf = (kit: TestCoordinator): VolunteerEngine => ({
-  device: { backend: "synthetic", description: "test", software: false },
-  selfTest: async () => ({ passed: true, relativeError: 0, detail: "" }),
-  load: async () => undefined,
-  setWeights: async () => undefined,
-  step: async (batch) => {
-    await kit.clock.sleep(200);
-    return { lossSum: batch.rows, gradientSum: new Float32Array(23).fill(0.01 * batch.rows) };
-  },
-  dispose: () => undefined,
-});
+const engineOf = (kit: TestCoordinator): VolunteerEngine =>
+  withLocalSteps({
+    device: { backend: "synthetic", description: "test", software: false },
+    selfTest: async () => ({ passed: true, relativeError: 0, detail: "" }),
+    load: async () => undefined,
+    setWeights: async () => undefined,
+    step: async (batch) => {
+      await kit.clock.sleep(200);
+      return { lossSum: batch.rows, gradientSum: new Float32Array(23).fill(0.01 * batch.rows) };
+    },
+    dispose: () => undefined,
+  });
 
 async function stormyRun(seed: number): Promise<{ readonly breaks: number; readonly version: number }> {
   const kit = await TestCoordinator.start();

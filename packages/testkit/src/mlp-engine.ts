@@ -4,6 +4,7 @@ import { layoutFor } from "@weft/models";
 import type { ModelSpec } from "@weft/protocol";
 import { type Batch, type StepResult, viewOf } from "@weft/tensors";
 import type { VolunteerEngine } from "@weft/volunteer";
+import { withLocalSteps } from "./local-steps.ts";
 
 type MlpSpec = Extract<ModelSpec, { kind: "mlp" }>;
 
@@ -74,7 +75,7 @@ export function mlpStep(model: MlpSpec, weights: Float32Array, batch: Batch): St
 export function mlpEngine(beforeStep: (batch: Batch) => Promise<void> = () => Promise.resolve()): VolunteerEngine {
   let loaded: MlpSpec | null = null;
   let weights = new Float32Array(0);
-  return {
+  return withLocalSteps({
     device: { backend: "cpu", description: "plain arithmetic", software: false },
     selfTest: async () => ({ passed: true, relativeError: 0, detail: "" }),
     async load(model) {
@@ -90,5 +91,5 @@ export function mlpEngine(beforeStep: (batch: Batch) => Promise<void> = () => Pr
       return mlpStep(loaded, weights, batch);
     },
     dispose() {},
-  };
+  });
 }

@@ -5,6 +5,7 @@ import { layoutFor } from "@weft/models";
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
 import type { Batch, StepResult } from "@weft/tensors";
 import { systemClock, type VolunteerData, type VolunteerEngine } from "@weft/volunteer";
+import { withLocalSteps } from "./local-steps.ts";
 
 /** Lasts as long as the batch's real rows take at `samplesPerSecond`, counted from `sinceMs`. */
 async function lastAsLong(batch: Batch, samplesPerSecond: number, sinceMs: number): Promise<number> {
@@ -33,7 +34,7 @@ const SYNTHETIC: DeviceInfo = { backend: "synthetic", description: "synthetic gr
 
 export function syntheticEngine(samplesPerSecond: number): VolunteerEngine {
   let noise: Float32Array = new Float32Array(0);
-  return {
+  return withLocalSteps({
     device: SYNTHETIC,
     selfTest: async () => ({ passed: true, relativeError: 0, detail: "Nothing is computed." }),
     async load(model) {
@@ -47,7 +48,7 @@ export function syntheticEngine(samplesPerSecond: number): VolunteerEngine {
       return { lossSum: rows, gradientSum: noise };
     },
     dispose() {},
-  };
+  });
 }
 
 /** Rows with weights and nothing in them: no shard is fetched for synthetic gradients. */
@@ -74,7 +75,7 @@ export function sharedEngine(engine: Engine): { volunteerEngine(samplesPerSecond
     volunteerEngine(samplesPerSecond) {
       let model: { readonly spec: ModelSpec; readonly microBatch: number } | null = null;
       let weights: Float32Array | null = null;
-      return {
+      return withLocalSteps({
         get device() {
           return engine.device;
         },
@@ -102,7 +103,7 @@ export function sharedEngine(engine: Engine): { volunteerEngine(samplesPerSecond
           return result;
         },
         dispose() {},
-      };
+      });
     },
   };
 }

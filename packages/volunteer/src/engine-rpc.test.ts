@@ -55,6 +55,29 @@ describe("an engine in its own thread", () => {
     await expect(engine.step(structuredClone(BATCH))).resolves.toMatchObject({ lossSum: 1 });
   });
 
+  it("local steps ask the near side for each step's samples, move them and the update, and may begin again", async () => {
+    const there = thread({
+      localSteps: async ({ steps }, batches) => {
+        // As after a lost device: the first attempt's question is left open.
+        void batches(0);
+        let samples = 0;
+        for (let step = 0; step < steps; step++) for (const { rows } of (await batches(step)) ?? []) samples += rows;
+        return { update: Float32Array.of(1, 2), lossSum: 3, samples };
+      },
+    });
+    const engine = await engineInThread(there.start, {});
+    const work = { steps: 3, optimizer: { kind: "sgd", momentum: 0, weightDecay: 0 }, learningRate: 1, clipNorm: 1, state: null } as const;
+    const asked: number[] = [];
+    const result = engine.localSteps(work, async (step) => {
+      asked.push(step);
+      return [structuredClone(BATCH), structuredClone(BATCH)];
+    });
+    await expect(result).resolves.toEqual({ update: Float32Array.of(1, 2), lossSum: 3, samples: 6 });
+    expect(asked).toEqual([0, 0, 1, 2]);
+    expect(there.moved.filter((count) => count === 6).length).toBe(4);
+    await expect(engine.localSteps(work, () => Promise.reject(new Error("no shard")))).rejects.toThrow("no shard");
+  });
+
   it("fails what waits and what comes when the device is lost or the engine disposed of", async () => {
     let lose: (message: string) => void = () => {};
     const there = thread({ lost: new Promise((resolve) => (lose = resolve)), step: () => new Promise(() => {}) });

@@ -1,7 +1,7 @@
 // An engine in a thread of its own: calls go over a port, big arrays are moved, not copied. A synchronous step of seconds must not delay
 // heartbeats. Knows neither browser workers nor worker_threads: both look like a port.
 import type { ModelSpec } from "@weft/protocol";
-import type { Batch, StepResult } from "@weft/tensors";
+import type { Batch, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import type { SelfTest, VolunteerEngine } from "./ports.ts";
 
 interface Calls {
@@ -10,17 +10,19 @@ interface Calls {
   load: (model: ModelSpec, microBatch: number) => null;
   setWeights: (flat: Float32Array) => null;
   step: (batch: Batch) => StepResult;
+  localSteps: (work: LocalSteps) => LocalStepsResult | null;
 }
 type CallName = keyof Calls;
 
-export interface EngineCall {
-  readonly id: number;
-  readonly call: CallName;
-  readonly args: readonly unknown[];
-}
+export type EngineCall =
+  | { readonly id: number; readonly call: CallName; readonly args: readonly unknown[] }
+  /** The answer to `wants`: it belongs to the call in hand and does not wait for its end. */
+  | { readonly ask: number; readonly call: "batches"; readonly batches: readonly Batch[] | null };
 export type EngineAnswer =
   | { readonly kind: "done"; readonly id: number; readonly value: unknown; readonly device: VolunteerEngine["device"] }
   | { readonly kind: "failed"; readonly id: number; readonly message: string }
+  /** Call `id` needs the batches of a local step. */
+  | { readonly kind: "wants"; readonly id: number; readonly ask: number; readonly step: number }
   | { readonly kind: "lost"; readonly message: string };
 
 /** The thread's side. `create` gets what the other side passed as options; called once, before anything else. */
@@ -34,7 +36,10 @@ export function serveEngine(
     if (engine === null) throw new Error("the engine was not created");
     return engine;
   };
-  const carryOut = async ({ call, args }: EngineCall): Promise<unknown> => {
+  /** Of the local steps in hand: calls are made one after another, and each has one step in hand. */
+  let receive: (batches: readonly Batch[] | null) => void = () => undefined;
+  let asks = 0;
+  const carryOut = async ({ id, call, args }: Extract<EngineCall, { call: CallName }>): Promise<unknown> => {
     switch (call) {
       case "create": {
         const created = await create(args[0] as never);
@@ -52,25 +57,45 @@ export function serveEngine(
         return null;
       case "step":
         return made().step(args[0] as Batch);
+      case "localSteps":
+        return made().localSteps(args[0] as LocalSteps, (step) => {
+          // Whoever waited still runs on a device that was lost, and gets nothing more.
+          receive(null);
+          return new Promise((resolve) => {
+            receive = resolve;
+            asks += 1;
+            post({ kind: "wants", id, ask: asks, step }, []);
+          });
+        });
       default:
         return call satisfies never;
     }
   };
   return (call) => {
+    if (call.call === "batches") {
+      if (call.ask === asks) receive(call.batches);
+      return;
+    }
     turn = turn.then(async () => {
       try {
         const value = await carryOut(call);
-        const moved = call.call === "step" ? [wholeBuffer((value as StepResult).gradientSum)] : [];
-        post(
-          { kind: "done", id: call.id, value, device: made().device },
-          moved.filter((buffer) => buffer !== null),
-        );
+        post({ kind: "done", id: call.id, value, device: made().device }, movable(call.call, value));
       } catch (error) {
         post({ kind: "failed", id: call.id, message: error instanceof Error ? error.message : String(error) }, []);
       }
     });
   };
 }
+
+/** The buffers of a call's result that the thread has no more use for. */
+function movable(call: CallName, value: unknown): ArrayBuffer[] {
+  const vector =
+    call === "step" ? (value as StepResult).gradientSum : call === "localSteps" ? (value as LocalStepsResult | null)?.update : undefined;
+  const buffer = vector === undefined ? null : wholeBuffer(vector);
+  return buffer === null ? [] : [buffer];
+}
+
+const buffersOf = ({ inputs, targets, weights }: Batch): readonly (ArrayBuffer | null)[] => [inputs, targets, weights].map(wholeBuffer);
 
 /** Null where the array is a window on something larger, which is not ours to move. */
 const wholeBuffer = (array: ArrayBufferView): ArrayBuffer | null =>
@@ -90,6 +115,8 @@ export interface EngineThreadEvents {
 /** Starts a thread, creates the engine in it and gives its near end. Rejects where it cannot be created; `dispose` ends the thread. */
 export async function engineInThread(start: (events: EngineThreadEvents) => EngineThread, options: unknown): Promise<VolunteerEngine> {
   const pending = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
+  /** Of the local steps in hand: those of another call are long over. */
+  let batchesOf: { readonly id: number; readonly batches: StepBatches } | null = null;
   let device: VolunteerEngine["device"] | null = null;
   let over: string | null = null;
   let calls = 0;
@@ -108,6 +135,9 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
           pending.get(answer.id)?.reject(new Error(answer.message));
           pending.delete(answer.id);
           return;
+        case "wants":
+          void supply(answer);
+          return;
         case "done":
           device = answer.device;
           pending.get(answer.id)?.resolve(answer.value);
@@ -119,6 +149,14 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
     },
     failed: end,
   });
+  const supply = async ({ id, ask, step }: Extract<EngineAnswer, { kind: "wants" }>): Promise<void> => {
+    const batches = batchesOf?.id === id ? await batchesOf.batches(step) : null;
+    if (over !== null) return;
+    thread.post(
+      { ask, call: "batches", batches },
+      (batches ?? []).flatMap(buffersOf).filter((buffer) => buffer !== null),
+    );
+  };
   const call = <C extends CallName>(name: C, args: Parameters<Calls[C]>, transfer: readonly (ArrayBuffer | null)[] = []) =>
     new Promise<ReturnType<Calls[C]>>((resolve, reject) => {
       if (over !== null) {
@@ -146,7 +184,23 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
     selfTest: () => call("selfTest", []),
     load: async (model, microBatch) => void (await call("load", [model, microBatch])),
     setWeights: async (flat) => void (await call("setWeights", [flat])),
-    step: (batch) => call("step", [batch], [wholeBuffer(batch.inputs), wholeBuffer(batch.targets), wholeBuffer(batch.weights)]),
+    step: (batch) => call("step", [batch], buffersOf(batch)),
+    async localSteps(work, batches) {
+      let fault: { readonly error: unknown } | null = null;
+      // The number that the call is about to get.
+      batchesOf = {
+        id: calls + 1,
+        batches: (step) =>
+          batches(step).catch((error: unknown) => {
+            fault = { error };
+            return null;
+          }),
+      };
+      const result = await call("localSteps", [work]);
+      // Why there were no samples is for the caller: the device has nothing to do with it.
+      if (fault !== null) throw (fault as { readonly error: unknown }).error;
+      return result;
+    },
     dispose() {
       end("the engine was disposed of");
       thread.terminate();

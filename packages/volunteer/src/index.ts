@@ -3,6 +3,7 @@ export * from "./clock.ts";
 export * from "./engine-rpc.ts";
 export * from "./inbound.ts";
 export * from "./ports.ts";
+export { memoryResiduals, type ResidualStore } from "./residuals.ts";
 export * from "./snapshot.ts";
 export * from "./socket-transport.ts";
 export * from "./state.ts";

@@ -1,7 +1,18 @@
 // The leases' part of the machine: asking, computing in micro-batches, throttling, giving back. Knows nothing of the connection's set-up or of uploads.
 import { ERROR_CODES, MAX_OPEN_ASSIGNMENTS, type Refusal } from "@weft/protocol";
+import { pieceAt, pieces } from "./plan.ts";
+import { spentAt } from "./spending.ts";
 import { type Input, type Job, jobKey, type LeaseAnswer } from "./state.ts";
-import { MAX_DEADLINE_MS, MAX_DEVICE_FAULTS, MAX_FIX_REFUSALS, OVERLAP_FROM_MS, PROGRESS_MS, SPEED_WEIGHT } from "./timing.ts";
+import {
+  AHEAD_FACTOR,
+  AHEAD_MS,
+  MAX_DEADLINE_MS,
+  MAX_DEVICE_FAULTS,
+  MAX_FIX_REFUSALS,
+  OVERLAP_FROM_MS,
+  PROGRESS_MS,
+  SPEED_WEIGHT,
+} from "./timing.ts";
 import {
   backOff,
   closeLink,
@@ -24,16 +35,25 @@ import {
 const wantsLeases = ({ state }: Turn): boolean =>
   state.mode.kind === "running" && !held(state) && state.fitness.kind === "fit" && state.link.kind === "ready";
 
-/** Asks for the next lease as soon as the device is free of the last: its upload goes on beside. */
+/** Asks for the next lease as soon as the device is free of the last, whose upload goes on beside, or so long before that it is here by then. */
 export function advanceAsking(turn: Turn): void {
   const { state, now } = turn;
   const { asking } = state;
   if (!wantsLeases(turn) || asking.kind === "asked" || (asking.kind === "wait" && now < asking.untilMs)) return;
-  if (state.jobs.length >= MAX_OPEN_ASSIGNMENTS || state.jobs.some(needsDevice)) return;
   const speed = shownSpeed(state);
+  if (state.jobs.length >= MAX_OPEN_ASSIGNMENTS || state.jobs.some((job) => needsDevice(job) && !nearlyDone(turn, job, speed))) return;
   if (state.jobs.some(({ assignment }) => speed !== null && assignment.samples / speed < OVERLAP_FROM_MS / 1000)) return;
   patch(turn, { asking: { kind: "asked", again: false } });
   emit(turn, { kind: "request-lease", epoch: state.epoch, samplesPerSecond: speed });
+}
+
+/** Whether the next lease, asked for now, would be here about when the device is free; not sooner, so that its weights are the newest. */
+function nearlyDone({ state }: Turn, { phase, plan, ahead }: Job, speed: number | null): boolean {
+  if (!ahead || phase.kind !== "computing" || speed === null || state.fetchMs === null) return false;
+  const lastsMs = (samples: number): number => (1000 * samples) / speed;
+  // It is looked at between two pieces: what would be too late at the next is asked for now.
+  const neededMs = AHEAD_FACTOR * state.fetchMs + AHEAD_MS + lastsMs(plan.piece);
+  return lastsMs(plan.samples - phase.samplesDone) <= Math.max(lastsMs(plan.piece), Math.min(lastsMs(plan.samples) / 2, neededMs));
 }
 
 /** Speed as the coordinator should plan with: busy speed times the share of time in which the device may be busy. */
@@ -98,8 +118,10 @@ function onLease(turn: Turn, { assignment }: Extract<LeaseAnswer, { kind: "lease
     assignment,
     deadlineAtMs: now + Math.min(assignment.remainingMs, MAX_DEADLINE_MS),
     phase: { kind: "fetching" },
-    microBatch: 1,
-    samplesPerVersion: assignment.samples,
+    beganAtMs: now,
+    plan: { samples: assignment.samples, piece: assignment.samples, stride: assignment.samples },
+    samplesPerVersion: null,
+    ahead: false,
     lossSum: 0,
     tries: 0,
   };
@@ -125,22 +147,33 @@ export function onRevoked(turn: Turn, { epoch, key, reason }: Extract<Input, { k
   const job = jobOf(turn, key);
   // What is computed is sent to its end: late, it counts for as long as nobody else has answered.
   if (reason === "expired" && job !== undefined && !needsDevice(job)) return;
-  dropJob(turn, key, false);
+  // The coordinator says that it does not count.
+  dropJob(turn, key, false, "refused");
 }
 
-export function onFetched(turn: Turn, { key, microBatch, samplesPerVersion }: Extract<Input, { kind: "fetched" }>): void {
+export function onFetched(turn: Turn, { key, plan, samplesPerVersion, ahead }: Extract<Input, { kind: "fetched" }>): void {
   const job = jobOf(turn, key);
   if (job?.phase.kind !== "fetching") return;
-  patchJob(turn, key, { microBatch, samplesPerVersion });
-  const of = Math.ceil(job.assignment.samples / microBatch);
-  setPhase(turn, key, { kind: "computing", done: 0, of, samplesDone: 0 });
-  emit(turn, { kind: "compute", key, from: 0, to: Math.min(microBatch, job.assignment.samples), rows: microBatch, afterMs: 0 });
+  patchJob(turn, key, { plan, samplesPerVersion, ahead });
+  setPhase(turn, key, { kind: "ready" });
+  const before = turn.state.fetchMs;
+  const fetchMs = turn.now - job.beganAtMs;
+  patch(turn, { fetchMs: before === null ? fetchMs : (1 - SPEED_WEIGHT) * before + SPEED_WEIGHT * fetchMs });
+}
+
+/** One lease at a time is on the device, the oldest first. */
+export function advanceDevice(turn: Turn): void {
+  const { jobs } = turn.state;
+  const job = jobs.find(({ phase }) => phase.kind === "ready");
+  if (job === undefined || jobs.some(({ phase }) => phase.kind === "computing")) return;
+  setPhase(turn, job.key, { kind: "computing", done: 0, of: pieces(job.plan), samplesDone: 0 });
+  emit(turn, { kind: "compute", key: job.key, index: 0, to: pieceAt(job.plan, 0).to, afterMs: 0 });
 }
 
 export function onComputed(turn: Turn, { key, to, lossSum, busyMs }: Extract<Input, { kind: "computed" }>): void {
   const job = jobOf(turn, key);
   if (job?.phase.kind !== "computing" || to <= job.phase.samplesDone) return;
-  const { phase, assignment, microBatch } = job;
+  const { phase, assignment, plan } = job;
   const count = to - phase.samplesDone;
   const speed = (1000 * count) / Math.max(busyMs, 0.01);
   const before = turn.state.busySamplesPerSecond;
@@ -151,17 +184,17 @@ export function onComputed(turn: Turn, { key, to, lossSum, busyMs }: Extract<Inp
   });
   const done = phase.done + 1;
   patchJob(turn, key, { lossSum: job.lossSum + lossSum, phase: { ...phase, done, samplesDone: to } });
-  if (to >= assignment.samples) {
+  if (to >= plan.samples) {
     setPhase(turn, key, { kind: "packing" });
     emit(turn, { kind: "pack", key });
     return;
   }
   const { effort } = turn.state;
   const afterMs = (busyMs * (1 - effort)) / effort;
-  emit(turn, { kind: "compute", key, from: to, to: Math.min(to + microBatch, assignment.samples), rows: microBatch, afterMs });
+  emit(turn, { kind: "compute", key, index: done, to: pieceAt(plan, done).to, afterMs });
   if (turn.state.link.kind === "ready" && turn.now - turn.state.progressAtMs >= PROGRESS_MS) {
     patch(turn, { progressAtMs: turn.now });
-    emit(turn, { kind: "progress", assignment, done, of: phase.of });
+    emit(turn, { kind: "progress", assignment, done, of: phase.of, spentMs: spentAt(turn.state, turn.now) });
   }
 }
 

@@ -1,6 +1,6 @@
 // What the volunteer's state machine is given: engine, data, identity, blobs, clock. It knows no DOM, no socket library, no backend.
 import type { Assignment, DatasetManifest, DeviceInfo, ModelSpec, RunSpec, Sha256, Signature, VolunteerId } from "@weft/protocol";
-import type { Batch, StepResult } from "@weft/tensors";
+import type { Batch, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 
 export interface SelfTest {
   readonly passed: boolean;
@@ -18,6 +18,8 @@ export interface VolunteerEngine {
   /** Flat parameters in canonical order. */
   setWeights(flat: Float32Array): Promise<void>;
   step(batch: Batch): Promise<StepResult>;
+  /** Steps from the weights that were set, which stay set. Null where they were given up. */
+  localSteps(work: LocalSteps, batches: StepBatches): Promise<LocalStepsResult | null>;
   dispose(): void;
 }
 

@@ -1,6 +1,9 @@
 // What a volunteer may see of its own work, as plain data. The page, the terminal and the tests read it; none reaches further in.
-import type { DeviceInfo, ErrorCode } from "@weft/protocol";
+import type { DeviceInfo, ErrorCode, SpentMs } from "@weft/protocol";
 import type { SelfTest } from "./ports.ts";
+
+/** `computing`: a lease is on the device or being encoded, throttled pauses included. `waiting`: for a lease, a verdict or a connection. */
+export type Activity = keyof SpentMs;
 
 /**
  * Why a device is not used. `wrong-values`: its self-test failed. `lost`: it could not be had, or was lost time and again.
@@ -66,6 +69,9 @@ export interface VolunteerSnapshot {
   /** 0.25 to 1: share of wall time in which the device may be busy. */
   readonly effort: number;
   readonly startedAtMs: number | null;
+  /** On what the time since the start went, up to the last change; and what it goes on since then. Null: it does not lend now. */
+  readonly spentMs: SpentMs;
+  readonly doing: { readonly kind: Activity; readonly sinceMs: number } | null;
   /** Milliseconds from start to each milestone, for people and for the bench. */
   readonly milestones: {
     readonly selfTestMs?: number;

@@ -1,8 +1,10 @@
 // The volunteer's state, what may happen to it (Input) and what its shell must do (Effect). All plain data, so that ten thousand of them
 // run in one simulation. Knows no socket, no engine, no clock.
-import type { Assignment, ErrorCode, Result } from "@weft/protocol";
+import type { Assignment, ErrorCode, Result, SpentMs } from "@weft/protocol";
+import type { Plan } from "./plan.ts";
 import type { SelfTest, VolunteerEngine } from "./ports.ts";
-import type { VolunteerSnapshot } from "./snapshot.ts";
+import type { Verdict } from "./residuals.ts";
+import type { Activity, VolunteerSnapshot } from "./snapshot.ts";
 
 export type HoldReason = "you" | "battery" | "frozen";
 
@@ -39,6 +41,8 @@ export type Asking =
 
 export type JobPhase =
   | { readonly kind: "fetching" }
+  /** All is here; the device is at the lease before. */
+  | { readonly kind: "ready" }
   | { readonly kind: "computing"; readonly done: number; readonly of: number; readonly samplesDone: number }
   /** Mean, encode, hash, sign. */
   | { readonly kind: "packing" }
@@ -56,9 +60,13 @@ export interface Job {
   readonly assignment: Assignment;
   readonly deadlineAtMs: number;
   readonly phase: JobPhase;
-  /** Known once the specification is fetched. */
-  readonly microBatch: number;
-  readonly samplesPerVersion: number;
+  readonly beganAtMs: number;
+  /** Known once the specification is fetched, as the three below. */
+  readonly plan: Plan;
+  /** Samples of a version, of which the lease's are a share; null where that is not known. */
+  readonly samplesPerVersion: number | null;
+  /** Whether the next lease may be asked for before this one is computed. */
+  readonly ahead: boolean;
   readonly lossSum: number;
   /** Uploads begun again after an error that allows it. */
   readonly tries: number;
@@ -84,6 +92,11 @@ export interface VolunteerState extends Omit<VolunteerSnapshot, "status" | "leas
   /** Samples a second of busy time, exponential moving average; effort is applied when it is shown or sent. */
   readonly busySamplesPerSecond: number | null;
   readonly progressAtMs: number;
+  /** From the answer with a lease until all that it needs was here, exponential moving average. */
+  readonly fetchMs: number | null;
+  /** Time until the last change of what it does, and what it does since then. */
+  readonly spentMs: SpentMs;
+  readonly doing: { readonly kind: Activity; readonly sinceMs: number } | null;
   /** Of a small random stream for jitter: state, so that a simulation repeats. */
   readonly random: number;
 }
@@ -115,7 +128,13 @@ export type Input =
   /** A notice that broke its schema. */
   | { readonly kind: "bad-notice"; readonly epoch: number; readonly event: string }
   // a job
-  | { readonly kind: "fetched"; readonly key: string; readonly microBatch: number; readonly samplesPerVersion: number }
+  | {
+      readonly kind: "fetched";
+      readonly key: string;
+      readonly plan: Plan;
+      readonly samplesPerVersion: number | null;
+      readonly ahead: boolean;
+    }
   | { readonly kind: "downloaded"; readonly bytes: number }
   | { readonly kind: "computed"; readonly key: string; readonly to: number; readonly lossSum: number; readonly busyMs: number }
   | { readonly kind: "packed"; readonly key: string; readonly sizeBytes: number }
@@ -145,22 +164,21 @@ export type Effect =
   | { readonly kind: "say-hello"; readonly epoch: number }
   | { readonly kind: "request-lease"; readonly epoch: number; readonly samplesPerSecond: number | null }
   | { readonly kind: "fetch"; readonly key: string; readonly assignment: Assignment }
-  /** Rows `from` to `to` of the assignment, not before `afterMs` have passed. */
-  | {
-      readonly kind: "compute";
-      readonly key: string;
-      readonly from: number;
-      readonly to: number;
-      readonly rows: number;
-      readonly afterMs: number;
-    }
+  /** Piece `index` of the lease's plan, which ends with sample `to`; not before `afterMs` have passed. */
+  | { readonly kind: "compute"; readonly key: string; readonly index: number; readonly to: number; readonly afterMs: number }
   | { readonly kind: "pack"; readonly key: string }
   | { readonly kind: "open-upload"; readonly epoch: number; readonly key: string }
   | { readonly kind: "send-chunk"; readonly epoch: number; readonly key: string; readonly index: number }
   | { readonly kind: "release"; readonly assignment: Assignment }
-  | { readonly kind: "progress"; readonly assignment: Assignment; readonly done: number; readonly of: number }
+  | {
+      readonly kind: "progress";
+      readonly assignment: Assignment;
+      readonly done: number;
+      readonly of: number;
+      readonly spentMs: SpentMs;
+    }
   /** The job is over: what the shell keeps of it can go. */
-  | { readonly kind: "discard"; readonly key: string }
+  | { readonly kind: "discard"; readonly key: string; readonly verdict: Verdict }
   /** The device is not needed for now. */
   | { readonly kind: "free-device" };
 
@@ -189,6 +207,9 @@ export const initialState = ({ volunteer, name, effort, seed }: InitialState): V
   jobs: [],
   busySamplesPerSecond: null,
   progressAtMs: 0,
+  fetchMs: null,
+  spentMs: { computing: 0, downloading: 0, uploading: 0, waiting: 0 },
+  doing: null,
   random: seed >>> 0,
   volunteer,
   name,

@@ -1,5 +1,6 @@
 // The state as people see it. Knows no pixels.
 import { shownSpeed } from "./leases.ts";
+import { pieces } from "./plan.ts";
 import type { LeaseProgress, VolunteerSnapshot, VolunteerStatus } from "./snapshot.ts";
 import type { VolunteerState } from "./state.ts";
 import { held, needsDevice } from "./turn.ts";
@@ -53,10 +54,11 @@ function leaseOf({ jobs }: VolunteerState): LeaseProgress | null {
   const job = jobs.find(needsDevice) ?? jobs.at(-1);
   if (job === undefined) return null;
   const { assignment, phase, deadlineAtMs } = job;
-  const steps = Math.ceil(assignment.samples / job.microBatch);
+  const steps = pieces(job.plan);
   const common = { run: assignment.run, version: assignment.version, lease: assignment.lease, samples: assignment.samples, deadlineAtMs };
   switch (phase.kind) {
     case "fetching":
+    case "ready":
       return { ...common, step: 0, steps: 0, phase: "fetching" };
     case "computing":
       return { ...common, step: phase.done, steps: phase.of, phase: "computing" };
@@ -86,6 +88,8 @@ export const snapshotOf = (state: VolunteerState): VolunteerSnapshot => ({
   samplesPerSecond: shownSpeed(state),
   effort: state.effort,
   startedAtMs: state.startedAtMs,
+  spentMs: state.spentMs,
+  doing: state.doing,
   milestones: state.milestones,
   lastRefusal: state.lastRefusal,
 });

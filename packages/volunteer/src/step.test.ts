@@ -2,6 +2,7 @@ import { CHUNK_WINDOW, ERROR_CODES, type ErrorCode, MAX_OPEN_ASSIGNMENTS, ok, PR
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SPEC, world } from "../test/fixture.ts";
+import { spentAt } from "./spending.ts";
 import { type Effect, type Input, initialState, jobKey, type VolunteerState } from "./state.ts";
 import { snapshotOf } from "./status.ts";
 import { nextWakeMs, step } from "./step.ts";
@@ -18,6 +19,13 @@ function drive(seed: number, turns: number, dice: () => number): { state: Volunt
   const pending: Effect[] = [];
   const chance = (p: number): boolean => dice() < p;
   const pick = <T>(list: readonly T[]): T => list[Math.floor(dice() * list.length)] as T;
+  const fetched = (key: string, samples: number): Input => ({
+    kind: "fetched",
+    key,
+    plan: { samples, piece: SPEC.training.microBatch, stride: samples },
+    samplesPerVersion: chance(0.5) ? 40 : null,
+    ahead: chance(0.5),
+  });
   const maybe = <T>(value: T): Result<T> =>
     chance(0.85) ? ok(value) : refuse(pick(codes.filter((code) => ERROR_CODES[code].retry)), "no");
   const answer = (effect: Effect): Input | null => {
@@ -40,7 +48,7 @@ function drive(seed: number, turns: number, dice: () => number): { state: Volunt
       }
       case "fetch":
         return chance(0.9)
-          ? { kind: "fetched", key: effect.key, microBatch: SPEC.training.microBatch, samplesPerVersion: 40 }
+          ? fetched(effect.key, effect.assignment.samples)
           : { kind: "job-failed", key: effect.key, fault: { code: "wrong-hash", message: "no" } };
       case "compute":
         return chance(0.97)
@@ -71,7 +79,12 @@ function drive(seed: number, turns: number, dice: () => number): { state: Volunt
     // Invariants.
     expect(state.jobs.length).toBeLessThanOrEqual(MAX_OPEN_ASSIGNMENTS);
     expect(new Set(state.jobs.map(({ key }) => key)).size).toBe(state.jobs.length);
-    expect(state.jobs.filter(({ phase }) => phase.kind !== "uploading").length).toBeLessThanOrEqual(1);
+    const onDevice = state.jobs.filter(({ phase }) => phase.kind !== "uploading");
+    const atOnce = onDevice.some(({ ahead }) => ahead) ? 2 : 1;
+    if (onDevice.length > atOnce || onDevice.filter(({ phase }) => phase.kind === "computing").length > 1) expect(onDevice).toEqual([]);
+    const spent = Object.values(spentAt(state, now)).reduce((sum, each) => sum + each, 0);
+    // A rounding each time that it changes.
+    if (state.startedAtMs !== null && spent > now - state.startedAtMs + effects) expect(spent).toBe(now - state.startedAtMs);
     for (const { phase } of state.jobs)
       if (phase.kind === "uploading" && phase.stage.kind === "sending") {
         expect(phase.stage.sent - phase.stage.acked).toBeLessThanOrEqual(CHUNK_WINDOW);

@@ -3,6 +3,7 @@
 import {
   advanceAsking,
   advanceDeadlines,
+  advanceDevice,
   onComputed,
   onDeviceLost,
   onFetched,
@@ -13,6 +14,7 @@ import {
   onWork,
 } from "./leases.ts";
 import { advanceLink, onLink } from "./link.ts";
+import { account } from "./spending.ts";
 import { clampEffort, type Effect, type Input, type VolunteerState } from "./state.ts";
 import { active, closeLink, dropJob, emit, end, held, needsDevice, patch, type Turn } from "./turn.ts";
 import { advanceUploads, onChunkAcked, onPacked, onUploadOpened } from "./upload.ts";
@@ -26,6 +28,7 @@ export function step(state: VolunteerState, input: Input, now: number): Step {
   const turn: Turn = { state, effects: [], now };
   apply(turn, input);
   advance(turn);
+  account(turn);
   return { state: turn.state, effects: turn.effects };
 }
 
@@ -47,7 +50,7 @@ function apply(turn: Turn, input: Input): void {
       unhold(turn, input.reason);
       return;
     case "finish":
-      if (turn.state.mode.kind === "running") patch(turn, { mode: { kind: "finishing" } });
+      onFinish(turn);
       return;
     case "stop":
       if (active(turn.state)) end(turn, { kind: "stopped" }, "stop");
@@ -120,9 +123,19 @@ function onStart(turn: Turn, run: string | null): void {
     deviceFaults: 0,
     leaseFaults: 0,
     startedAtMs: turn.now,
+    spentMs: { computing: 0, downloading: 0, uploading: 0, waiting: 0 },
+    doing: null,
     milestones: {},
     lastRefusal: null,
   });
+}
+
+/** The lease on the device is the one in hand: the next, fetched ahead, is given back. */
+function onFinish(turn: Turn): void {
+  if (turn.state.mode.kind !== "running") return;
+  patch(turn, { mode: { kind: "finishing" } });
+  const waiting = turn.state.jobs.filter(needsDevice).slice(1);
+  for (const { key } of waiting) dropJob(turn, key, true);
 }
 
 function onName(turn: Turn, name: string | null): void {
@@ -148,6 +161,7 @@ function advance(turn: Turn): void {
   if (!active(turn.state)) return;
   advanceDeadlines(turn);
   if (held(turn.state)) advanceHeld(turn);
+  else advanceDevice(turn);
   const { fitness, mode, jobs, asking } = turn.state;
   if (mode.kind === "finishing" && jobs.length === 0 && asking.kind !== "asked") {
     end(turn, { kind: "stopped" }, "stop");

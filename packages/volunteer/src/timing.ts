@@ -36,3 +36,6 @@ export const MAX_DEADLINE_MS = 3_600_000;
 export const RESEND_FIRST_MS = 100;
 /** A lease shorter than this is not worth asking for the next one before its verdict: most likely that is of the next version anyway. */
 export const OVERLAP_FROM_MS = 250;
+/** The next lease is asked for this much before its fetching must begin, so that it is there in time on a line whose speed varies. */
+export const AHEAD_FACTOR = 1.5;
+export const AHEAD_MS = 500;

@@ -1,6 +1,7 @@
 // One step in the making: the state so far and the effects so far, with the small moves that all parts of the machine share.
 // Pure as seen from outside: a turn lives and dies within one call of `step`.
 import { ERROR_CODES, type ErrorCode } from "@weft/protocol";
+import type { Verdict } from "./residuals.ts";
 import type { Effect, Job, JobPhase, VolunteerState } from "./state.ts";
 import { ASK_LATEST_MS, ASK_SOONEST_MS, FAULT_FIRST_MS, FAULT_LONGEST_MS, RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS } from "./timing.ts";
 
@@ -34,19 +35,19 @@ export function nextRandom(turn: Turn): number {
 /** Whether the person and the page let the device work now. */
 export const held = (state: VolunteerState): boolean => Object.keys(state.holds).length > 0;
 export const active = (state: VolunteerState): boolean => state.mode.kind === "running" || state.mode.kind === "finishing";
-/** A job for which the device may still be needed; there is at most one. */
+/** A job for which the device may still be needed; at most one of them is on it. */
 export const needsDevice = (job: Job): boolean => job.phase.kind !== "uploading";
 
 export const noteRefusal = (turn: Turn, code: ErrorCode, message: string): void =>
   patch(turn, { lastRefusal: { code, message: message.slice(0, 500) } });
 
-/** Takes the job away; `giveBack` tells the coordinator so that it is offered again at once. */
-export function dropJob(turn: Turn, key: string, giveBack: boolean): void {
+/** Takes the job away; `giveBack` tells the coordinator so that it is offered again at once. `verdict`: on what was sent, if anything was. */
+export function dropJob(turn: Turn, key: string, giveBack: boolean, verdict: Verdict = "unknown"): void {
   const job = jobOf(turn, key);
   if (job === undefined) return;
   patch(turn, { jobs: turn.state.jobs.filter((other) => other.key !== key) });
   if (giveBack && turn.state.link.kind === "ready") emit(turn, { kind: "release", assignment: job.assignment });
-  emit(turn, { kind: "discard", key });
+  emit(turn, { kind: "discard", key, verdict });
   const { asking } = turn.state;
   if (asking.kind === "wait" && asking.code === "too-many-assignments") patch(turn, { asking: { kind: "no" } });
 }

@@ -78,11 +78,14 @@ export function onChunkAcked(turn: Turn, { epoch, key, index, reply }: Extract<I
 function onAdmitted(turn: Turn, job: Job, version: number): void {
   const { state, now } = turn;
   const { run, samples } = job.assignment;
-  const share = Math.min(1, samples / job.samplesPerVersion);
+  const share = job.samplesPerVersion === null ? 0 : Math.min(1, samples / job.samplesPerVersion);
   const known = state.shares.some((row) => row.run === run && row.version === version);
-  const shares = known
-    ? state.shares.map((row) => (row.run === run && row.version === version ? { ...row, share: Math.min(1, row.share + share) } : row))
-    : [...state.shares, { run, version, share }].slice(-MAX_SHARES);
+  const shares =
+    share === 0
+      ? state.shares
+      : known
+        ? state.shares.map((row) => (row.run === run && row.version === version ? { ...row, share: Math.min(1, row.share + share) } : row))
+        : [...state.shares, { run, version, share }].slice(-MAX_SHARES);
   const { milestones, startedAtMs } = state;
   patch(turn, {
     admitted: state.admitted + 1,
@@ -93,7 +96,7 @@ function onAdmitted(turn: Turn, job: Job, version: number): void {
     milestones:
       milestones.firstAdmittedMs === undefined && startedAtMs !== null ? { ...milestones, firstAdmittedMs: now - startedAtMs } : milestones,
   });
-  dropJob(turn, job.key, false);
+  dropJob(turn, job.key, false, "admitted");
 }
 
 function tryAgain(turn: Turn, job: Job, retryAfterMs: number | undefined, code: ErrorCode, message: string): void {
@@ -126,7 +129,7 @@ function onUploadRefused(turn: Turn, job: Job, { code, message, retryAfterMs }: 
     end(turn, { kind: "refused", code, message }, null);
     return;
   }
-  dropJob(turn, job.key, advice === "fix");
+  dropJob(turn, job.key, advice === "fix", "refused");
   if (advice === "fix" && turn.state.leaseFaults + 1 >= MAX_FIX_REFUSALS) {
     end(turn, { kind: "refused", code, message }, "stop");
     return;

@@ -5,7 +5,9 @@ import * as z from "zod/mini";
 import { cachedBlobs, checkedBlobs } from "./blobs.ts";
 import { ChallengeIn, ChunkReplyIn, ContributionOpenedIn, LeaseReplyIn, parseReply, RevokeIn, WelcomeIn, WorkIn } from "./inbound.ts";
 import { Pacer } from "./pacer.ts";
+import { samplesPerVersion } from "./plan.ts";
 import type { BlobSource, Clock, Hash, VolunteerData, VolunteerEngine, VolunteerIdentity } from "./ports.ts";
+import type { ResidualStore } from "./residuals.ts";
 import type { VolunteerSnapshot } from "./snapshot.ts";
 import { type Effect, type Input, initialState, jobKey, type VolunteerState } from "./state.ts";
 import { snapshotOf } from "./status.ts";
@@ -31,6 +33,8 @@ export interface VolunteerOptions {
   readonly effort?: number;
   /** Called at each welcome with the word that says goodbye for this connection over HTTP: for a page that may go at any moment. */
   readonly onFarewell?: (farewell: string) => void;
+  /** Where biased codecs keep from visit to visit what they could not say; absent: as long as this object. It must be this one's alone. */
+  readonly residuals?: ResidualStore;
   /** Of the reconnection jitter; u32. */
   readonly seed: number;
 }
@@ -57,7 +61,8 @@ export class Volunteer {
     this.#state = initialState({ volunteer: identity.volunteer, name, effort, seed });
     this.#snapshot = snapshotOf(this.#state);
     const blobs = checkedBlobs(options.blobs, hash, (bytes) => this.#take({ kind: "downloaded", bytes }));
-    this.#bench = new Workbench({ createEngine, data: options.data(cachedBlobs(blobs, SHARD_CACHE_BYTES)), identity, blobs, hash, clock });
+    const data = options.data(cachedBlobs(blobs, SHARD_CACHE_BYTES));
+    this.#bench = new Workbench({ createEngine, data, identity, blobs, hash, clock, residuals: options.residuals ?? null });
   }
 
   /** Null: whatever run the coordinator has. */
@@ -153,17 +158,17 @@ export class Volunteer {
       }
       case "fetch":
         void this.#onJob(effect.key, async () => {
-          const { spec } = await this.#bench.prepare(effect.key, effect.assignment);
-          const { microBatch } = spec.training;
-          const samplesPerVersion = spec.training.mode === "gradient" ? spec.training.samplesPerVersion : effect.assignment.samples;
-          return { kind: "fetched", key: effect.key, microBatch, samplesPerVersion };
+          const { work, plan } = await this.#bench.prepare(effect.key, effect.assignment);
+          const { spec, assignment } = work;
+          const ahead = spec.training.mode === "local-steps";
+          return { kind: "fetched", key: effect.key, plan, ahead, samplesPerVersion: samplesPerVersion(spec, assignment.samples) };
         });
         return;
       case "compute":
         void this.#onJob(effect.key, async () => {
-          const { key, from, to, rows, afterMs } = effect;
+          const { key, index, to, afterMs } = effect;
           if (afterMs > 0) await this.#options.clock.sleep(afterMs);
-          const done = await this.#bench.compute(key, from, to, rows);
+          const done = await this.#bench.compute(key, index);
           return done === null ? null : { kind: "computed", key, to, ...done };
         });
         return;
@@ -192,11 +197,12 @@ export class Volunteer {
       }
       case "progress": {
         const { run, lease, attempt } = effect.assignment;
-        void this.#ask(this.#connection?.epoch ?? -1, "progress", { run, lease, attempt, done: effect.done, of: effect.of }, z.unknown());
+        const { done, of, spentMs } = effect;
+        void this.#ask(this.#connection?.epoch ?? -1, "progress", { run, lease, attempt, done, of, spentMs }, z.unknown());
         return;
       }
       case "discard":
-        this.#bench.discard(effect.key);
+        this.#bench.discard(effect.key, effect.verdict);
         return;
       case "free-device":
         void this.#bench.free();

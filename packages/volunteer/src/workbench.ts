@@ -1,4 +1,5 @@
-// Where assignments are worked on: fetch and check what a lease needs, add up micro-batches on the engine, encode and sign the result.
+// Where assignments are worked on: fetch and check what a lease needs, add up micro-batches on the engine or let it take its local steps,
+// encode and sign the result.
 // Keeps the bytes of a contribution until its lease is over, so that a resend sends the same ones. Knows no connection and no state machine.
 import {
   type Assignment,
@@ -7,15 +8,18 @@ import {
   DatasetManifest,
   type ErrorCode,
   encodeFrame,
+  f32FromHex,
   f32ToHex,
   leaseNumber,
   parseRunSpec,
-  type RunSpec,
   type Signature,
 } from "@weft/protocol";
-import { codecNamed, f32FromBytes } from "@weft/tensors";
+import { type Batch, type Codec, codecNamed, f32FromBytes, type LocalSteps, type LocalStepsResult, type StepBatches } from "@weft/tensors";
 import { BlobFault } from "./blobs.ts";
+import { LocalLease } from "./local-lease.ts";
+import { type Plan, pieceAt, pieces, planOf } from "./plan.ts";
 import type { BlobSource, Clock, Hash, SelfTest, VolunteerData, VolunteerEngine, VolunteerIdentity, Work } from "./ports.ts";
+import { type ResidualStore, Residuals, type Verdict } from "./residuals.ts";
 
 /** Why a lease cannot be done here now; expected. */
 export class JobFault extends Error {
@@ -31,12 +35,19 @@ export class DeviceFault extends Error {
   override readonly name = "DeviceFault";
 }
 
+/** What is in hand of one assignment. */
 interface Piece {
   readonly work: Work;
+  readonly plan: Plan;
+  /** Null in mode `gradient`. */
+  readonly local: LocalLease | null;
+  /** Of the gradients so far; or what the local steps came to, when all are done. */
   sum: Float32Array | null;
   lossSum: number;
   busyMs: number;
   contribution: { readonly header: ContributionHeader; readonly signature: Signature; readonly bytes: Uint8Array } | null;
+  /** To be told what became of the contribution. */
+  settle: ((verdict: Verdict) => void) | null;
 }
 
 export interface WorkbenchOptions {
@@ -46,6 +57,7 @@ export interface WorkbenchOptions {
   readonly blobs: BlobSource;
   readonly hash: Hash;
   readonly clock: Clock;
+  readonly residuals: ResidualStore | null;
 }
 
 /** Parsed documents kept: one run's specification and manifest serve all its leases. */
@@ -55,14 +67,20 @@ export class Workbench {
   readonly #options: WorkbenchOptions;
   readonly #pieces = new Map<string, Piece>();
   readonly #documents = new Map<string, unknown>();
+  readonly #residuals: Residuals;
   #engine: VolunteerEngine | null = null;
   /** What is on the engine: the model with its micro-batch, and the weights by hash. */
   #loaded: string | null = null;
   #weights: string | null = null;
+  /** Weights of the next lease, fetched while the engine takes the local steps of another. */
+  #ahead: { readonly sha256: string; readonly weights: Float32Array } | null = null;
   #turn: Promise<unknown> = Promise.resolve();
+  /** Local steps that run now: the engine is not free before they end. */
+  #stepping = 0;
 
   constructor(options: WorkbenchOptions) {
     this.#options = options;
+    this.#residuals = new Residuals(options.residuals);
   }
 
   /** Makes the engine where there is none, or `anew`, and tests it. Throws a DeviceFault. */
@@ -79,8 +97,11 @@ export class Workbench {
     return this.#inTurn(async () => this.#dispose()).catch(() => {});
   }
 
-  /** Fetches and checks all that the assignment needs and puts it on the engine. Throws a JobFault or a DeviceFault. */
-  async prepare(key: string, assignment: Assignment): Promise<Work> {
+  /**
+   * Fetches and checks all that the assignment needs, and puts it on the engine unless that is at another lease's local steps. Throws a
+   * JobFault or a DeviceFault.
+   */
+  async prepare(key: string, assignment: Assignment): Promise<{ readonly work: Work; readonly plan: Plan }> {
     const [spec, manifest] = await Promise.all([
       this.#document(assignment.spec, (value) => {
         const parsed = parseRunSpec(value);
@@ -93,56 +114,61 @@ export class Workbench {
         return parsed.data;
       }),
     ]);
-    if (spec.training.mode !== "gradient")
-      throw new JobFault("bad-spec", "This volunteer computes gradients, and the run wants local steps.");
     const { codec } = spec.training;
+    // A run of a biased codec has another for those who have not stayed for long yet.
     if (codec !== assignment.codec && codec !== "auto" && codec !== "sign" && codec !== "topk")
       throw new JobFault("wrong-codec", `The run is encoded as ${codec}, the lease asks for ${assignment.codec}.`);
-    if (assignment.codec === "sign" || assignment.codec === "topk")
-      throw new JobFault("wrong-codec", `This volunteer keeps nothing back, which the codec "${assignment.codec}" needs.`);
     if (assignment.weights.sizeBytes % 4 !== 0) throw new JobFault("wrong-length", "The weights are no whole number of f32 values.");
+    const plan = planOf(spec, assignment);
+    if (plan === null) throw new JobFault("bad-message", `${assignment.samples} samples are no whole number of epochs of a client.`);
     const work: Work = { assignment, spec, manifest };
-    this.#pieces.set(key, { work, sum: null, lossSum: 0, busyMs: 0, contribution: null });
-    await this.#load(spec, assignment);
-    return work;
+    const local = spec.training.mode === "local-steps" ? this.#localLease(work, plan) : null;
+    this.#pieces.set(key, { work, plan, local, sum: null, lossSum: 0, busyMs: 0, contribution: null, settle: null });
+    const weights = this.#weights === assignment.weights.sha256 ? null : await this.#fetchWeights(assignment).catch(toJobFault);
+    await local?.prefetch();
+    if (this.#stepping > 0) this.#ahead = weights === null ? null : { sha256: assignment.weights.sha256, weights };
+    else await this.#inTurn(() => this.#load(work, weights));
+    return { work, plan };
   }
 
-  async #load(spec: RunSpec, { weights }: Assignment): Promise<void> {
+  #fetchWeights = async ({ weights }: Assignment): Promise<Float32Array> =>
+    f32FromBytes(await this.#options.blobs.get(weights.sha256, weights.sizeBytes));
+
+  /** Model and weights on the engine, in its turn. `weights`: where they were fetched. */
+  async #load({ spec, assignment }: Work, weights: Float32Array | null): Promise<void> {
     const wanted = `${spec.training.microBatch} ${JSON.stringify(spec.model)}`;
-    const flat =
-      this.#weights === weights.sha256
-        ? null
-        : f32FromBytes(await this.#options.blobs.get(weights.sha256, weights.sizeBytes).catch(toJobFault));
-    await this.#inTurn(async () => {
-      const engine = this.#running();
-      if (this.#loaded !== wanted) {
-        this.#loaded = null;
-        this.#weights = null;
-        await engine.load(spec.model, spec.training.microBatch);
-        this.#loaded = wanted;
-      }
-      if (this.#weights === weights.sha256) return;
-      // Only when the model or another job changed the weights since they were looked at above.
-      const values = flat ?? f32FromBytes(await this.#options.blobs.get(weights.sha256, weights.sizeBytes));
+    const { sha256 } = assignment.weights;
+    const engine = this.#running();
+    if (this.#loaded !== wanted) {
+      this.#loaded = null;
       this.#weights = null;
-      await engine.setWeights(values);
-      this.#weights = weights.sha256;
-    });
+      await engine.load(spec.model, spec.training.microBatch);
+      this.#loaded = wanted;
+    }
+    if (this.#weights === sha256) return;
+    const ahead = this.#ahead?.sha256 === sha256 ? this.#ahead.weights : null;
+    this.#ahead = null;
+    // Fetched anew only where another job changed the weights since they were looked at.
+    const values = weights ?? ahead ?? (await this.#fetchWeights(assignment));
+    this.#weights = null;
+    await engine.setWeights(values);
+    this.#weights = sha256;
   }
 
-  /** One micro-batch: rows `from` to `to`, padded to `rows`. Throws a JobFault or a DeviceFault; null where the job is gone. */
-  async compute(
-    key: string,
-    from: number,
-    to: number,
-    rows: number,
-  ): Promise<{ readonly lossSum: number; readonly busyMs: number } | null> {
-    const { data, clock } = this.#options;
+  /** One piece of the lease's plan. Throws a JobFault or a DeviceFault; null where the job is gone. */
+  async compute(key: string, index: number): Promise<{ readonly lossSum: number; readonly busyMs: number } | null> {
     const piece = this.#pieces.get(key);
     if (piece === undefined) return null;
-    const batch = await data.batch(piece.work, from, to, rows).catch(toJobFault);
+    return piece.local === null ? this.#microBatch(key, piece, index) : this.#localStep(key, piece, piece.local, index);
+  }
+
+  async #microBatch(key: string, piece: Piece, index: number): Promise<{ readonly lossSum: number; readonly busyMs: number } | null> {
+    const { data, clock } = this.#options;
+    const { from, to } = pieceAt(piece.plan, index);
+    const batch = await data.batch(piece.work, from, to, piece.plan.piece).catch(toJobFault);
     return this.#inTurn(async () => {
       if (!this.#pieces.has(key)) return null;
+      await this.#load(piece.work, null);
       const beganMs = clock.now();
       const { lossSum, gradientSum } = await this.#running().step(batch);
       const busyMs = Math.max(0, clock.now() - beganMs);
@@ -154,7 +180,48 @@ export class Workbench {
     });
   }
 
-  /** Mean gradient, encoded, hashed, signed; resolves with its length. Throws a JobFault; null where the job is gone. */
+  /** Samples' losses are known when the last step is done. */
+  async #localStep(
+    key: string,
+    piece: Piece,
+    local: LocalLease,
+    step: number,
+  ): Promise<{ readonly lossSum: number; readonly busyMs: number } | null> {
+    const busyMs = await local.take(step, (batches) => this.#inTurn(() => this.#steps(key, piece, batches)));
+    if (busyMs === null) return null;
+    piece.busyMs += busyMs;
+    const { result } = local;
+    if (result === null) return { lossSum: 0, busyMs };
+    if (result.samples !== piece.work.assignment.samples)
+      throw new JobFault("wrong-sample-count", `The steps took ${result.samples} samples of ${piece.work.assignment.samples}.`);
+    piece.sum = result.update;
+    piece.lossSum = result.lossSum;
+    return { lossSum: result.lossSum, busyMs };
+  }
+
+  async #steps(key: string, piece: Piece, batches: StepBatches): Promise<LocalStepsResult | null> {
+    if (!this.#pieces.has(key)) return null;
+    this.#stepping += 1;
+    try {
+      await this.#load(piece.work, null);
+      return await this.#running().localSteps(localStepsOf(piece), batches);
+    } finally {
+      this.#stepping -= 1;
+    }
+  }
+
+  #localLease(work: Work, plan: Plan): LocalLease {
+    const { data, clock } = this.#options;
+    const { microBatch } = work.spec.training;
+    const samples = (step: number): Promise<readonly Batch[]> => {
+      const { from, to } = pieceAt(plan, step);
+      const starts = Array.from({ length: Math.ceil((to - from) / microBatch) }, (_, index) => from + index * microBatch);
+      return Promise.all(starts.map((start) => data.batch(work, start, Math.min(start + microBatch, to), microBatch))).catch(toJobFault);
+    };
+    return new LocalLease({ steps: pieces(plan), samples, clock });
+  }
+
+  /** Mean gradient or what the local steps changed, encoded, hashed, signed; resolves with its length. Throws a JobFault; null where the job is gone. */
   async pack(key: string): Promise<number | null> {
     const { identity, hash } = this.#options;
     const piece = this.#pieces.get(key);
@@ -162,14 +229,14 @@ export class Workbench {
     const { assignment, spec } = piece.work;
     const codec = codecNamed(assignment.codec);
     if (codec === undefined) throw new JobFault("wrong-codec", `There is no codec "${assignment.codec}" here.`);
-    const mean = piece.sum;
-    for (let at = 0; at < mean.length; at++) mean[at] = (mean[at] as number) / assignment.samples;
+    const update = piece.sum;
+    if (piece.local === null) for (let at = 0; at < update.length; at++) update[at] = (update[at] as number) / assignment.samples;
     const lossMean = Math.fround(piece.lossSum / assignment.samples);
     if (!Number.isFinite(lossMean)) throw new JobFault("not-finite", "The loss is not a finite number.");
-    const encoded = codec.encode(mean, { seed: spec.seed, lease: leaseNumber(assignment.lease) });
-    if (!encoded.ok) throw new JobFault(encoded.fault, encoded.detail);
+    const stream = { seed: spec.seed, lease: leaseNumber(assignment.lease) };
+    const bytes = await this.#encode(key, piece, codec, update, stream);
+    if (bytes === null) return null;
     piece.sum = null;
-    const { bytes } = encoded;
     const header: ContributionHeader = {
       run: assignment.run,
       lease: assignment.lease,
@@ -187,6 +254,27 @@ export class Workbench {
     return bytes.length;
   }
 
+  /** Null where the job is gone by the time that it may be encoded. */
+  async #encode(
+    key: string,
+    piece: Piece,
+    codec: Codec,
+    update: Float32Array,
+    stream: { readonly seed: number; readonly lease: number },
+  ): Promise<Uint8Array | null> {
+    if (codec.feedback === undefined) {
+      const encoded = codec.encode(update, stream);
+      if (!encoded.ok) throw new JobFault(encoded.fault, encoded.detail);
+      return encoded.bytes;
+    }
+    const wanted = (): boolean => this.#pieces.has(key);
+    const encoded = await this.#residuals.encode(piece.work.assignment.run, codec, codec.feedback, update, stream, wanted);
+    if (encoded === null) return null;
+    if (!encoded.ok) throw new JobFault(encoded.fault, encoded.detail);
+    piece.settle = encoded.settle;
+    return encoded.bytes;
+  }
+
   opening(key: string): { readonly header: ContributionHeader; readonly signature: Signature } | null {
     const contribution = this.#pieces.get(key)?.contribution;
     return contribution ? { header: contribution.header, signature: contribution.signature } : null;
@@ -200,8 +288,12 @@ export class Workbench {
     return encodeFrame({ run, lease, attempt, index }, contribution.bytes.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES));
   }
 
-  discard(key: string): void {
+  /** `verdict`: on the contribution, if there was one. */
+  discard(key: string, verdict: Verdict): void {
+    const piece = this.#pieces.get(key);
     this.#pieces.delete(key);
+    piece?.local?.giveUp();
+    piece?.settle?.(verdict);
   }
 
   #running(): VolunteerEngine {
@@ -214,6 +306,7 @@ export class Workbench {
     this.#engine = null;
     this.#loaded = null;
     this.#weights = null;
+    this.#ahead = null;
     engine?.dispose();
   }
 
@@ -245,6 +338,22 @@ export class Workbench {
     this.#documents.set(sha256, parsed);
     return parsed;
   }
+}
+
+/** What the specification and the assignment ask of the device. Throws a JobFault where the assignment names no learning rate. */
+function localStepsOf({ work, plan }: Piece): LocalSteps {
+  const { assignment, spec } = work;
+  if (spec.training.mode !== "local-steps") throw new Error("a gradient is no local step");
+  const { inner } = spec.training;
+  const learningRate = assignment.learningRate === undefined ? Number.NaN : f32FromHex(assignment.learningRate);
+  if (!Number.isFinite(learningRate)) throw new JobFault("bad-message", "The lease names no learning rate for its local steps.");
+  return {
+    steps: pieces(plan),
+    optimizer: inner.optimizer,
+    learningRate,
+    clipNorm: inner.clipNorm ?? Number.POSITIVE_INFINITY,
+    state: inner.keepState ? assignment.run : null,
+  };
 }
 
 function add(sum: Float32Array, more: Float32Array): void {

@@ -12,9 +12,10 @@ import {
   type RunSpec,
   refuse,
 } from "@weft/protocol";
-import { f32ToBytes, type StepResult } from "@weft/tensors";
+import { f32ToBytes, type LocalSteps, type LocalStepsResult, type StepBatches, type StepResult, samplesIn } from "@weft/tensors";
 import { BlobFault } from "../src/blobs.ts";
 import type { VolunteerData, VolunteerEngine, VolunteerIdentity } from "../src/ports.ts";
+import type { ResidualStore } from "../src/residuals.ts";
 import type { Connection, Transport, TransportHandlers } from "../src/transport.ts";
 import { Volunteer } from "../src/volunteer.ts";
 import { settle, VirtualClock } from "./virtual-clock.ts";
@@ -89,6 +90,7 @@ export class FakeEngine implements VolunteerEngine {
   failing: string | null = null;
   steps = 0;
   weightsSet = 0;
+  stepsBegun: number[] = [];
   disposed = false;
   constructor(clock: VirtualClock, size: number, description = "fake") {
     this.clock = clock;
@@ -109,6 +111,23 @@ export class FakeEngine implements VolunteerEngine {
     this.steps += 1;
     const rows = batch.weights.reduce((sum, weight) => sum + weight, 0);
     return { lossSum: 2 * rows, gradientSum: Float32Array.from({ length: this.size }, (_, i) => rows * (i + 1)) };
+  }
+  /** Moves the weights by what `step` gives for each micro-batch. */
+  async localSteps({ steps }: LocalSteps, batches: StepBatches): Promise<LocalStepsResult | null> {
+    const update = new Float32Array(this.size);
+    let [lossSum, samples] = [0, 0];
+    for (let step = 0; step < steps; step++) {
+      this.stepsBegun.push(step);
+      const given = await batches(step);
+      if (given === null) return null;
+      for (const batch of given) {
+        const result = await this.step(batch);
+        lossSum += result.lossSum;
+        for (let at = 0; at < update.length; at++) update[at] = (update[at] as number) + (result.gradientSum[at] as number);
+      }
+      samples += samplesIn(given);
+    }
+    return { update, lossSum, samples };
   }
   dispose(): void {
     this.disposed = true;
@@ -233,14 +252,43 @@ export interface World {
   until(done: () => boolean, everyMs?: number): Promise<void>;
 }
 
-export function world({ size = 6, prepare = (_engine: FakeEngine): void => {} } = {}): World {
+/** Local steps of 8 samples each, in micro-batches of 4. */
+export const LOCAL: RunSpec = {
+  ...SPEC,
+  training: {
+    mode: "local-steps",
+    versions: 10,
+    batch: 8,
+    microBatch: 4,
+    work: { kind: "steps", steps: 3 },
+    inner: {
+      optimizer: { kind: "sgd", learningRate: 0.1, momentum: 0, weightDecay: 0 },
+      schedule: { kind: "constant", warmupVersions: 0 },
+      keepState: true,
+    },
+    rounds: { kind: "all", leases: 4 },
+    rule: { kind: "mean" },
+    optimizer: { kind: "sgd", learningRate: 1, momentum: 0, weightDecay: 0 },
+    codec: "auto",
+  },
+  round: { leaseMs: 1_000, deadlineMs: 10_000, maxStaleness: 1 },
+};
+
+interface WorldOptions {
+  readonly size?: number;
+  readonly prepare?: (engine: FakeEngine) => void;
+  readonly spec?: RunSpec;
+  readonly residuals?: ResidualStore;
+}
+
+export function world({ size = 6, prepare = () => {}, spec: specification = SPEC, residuals }: WorldOptions = {}): World {
   const clock = new VirtualClock();
   const coordinator = new FakeCoordinator(clock);
   const blobs = new Blobs();
   const engines: FakeEngine[] = [];
   const farewells: string[] = [];
   const json = (value: unknown): BlobRef => blobs.put(new TextEncoder().encode(JSON.stringify(value)));
-  const spec = json(SPEC);
+  const spec = json(specification);
   const dataset = json(MANIFEST);
   const volunteer = new Volunteer({
     identity,
@@ -256,6 +304,7 @@ export function world({ size = 6, prepare = (_engine: FakeEngine): void => {} } 
     clock,
     transport: coordinator,
     origin: "https://weft.test",
+    ...(residuals === undefined ? {} : { residuals }),
     seed: 1,
     onFarewell: (farewell) => farewells.push(farewell),
   });

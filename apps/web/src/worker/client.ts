@@ -72,6 +72,8 @@ export const IDLE_SNAPSHOT: VolunteerSnapshot = {
   samplesPerSecond: null,
   effort: 1,
   startedAtMs: null,
+  spentMs: { computing: 0, downloading: 0, uploading: 0, waiting: 0 },
+  doing: null,
   milestones: {},
   lastRefusal: null,
 };

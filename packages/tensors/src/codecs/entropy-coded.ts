@@ -16,7 +16,7 @@ export interface EntropyForm {
 }
 
 export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
-  const { name } = codec;
+  const { name, feedback } = codec;
   const mostBytes = (size: number): number => 1 + codec.mostBytes(size);
   const seal = (packed: Uint8Array, size: number): Uint8Array => {
     const coded = form.code(packed, size);
@@ -45,6 +45,7 @@ export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
   return {
     name,
     bitsPerParameter: codec.bitsPerParameter,
+    ...(feedback === undefined ? {} : { feedback }),
     mostBytes,
     leastBytes: () => 1,
     encode: (update, stream) => {

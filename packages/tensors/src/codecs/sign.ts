@@ -15,6 +15,7 @@ const encodedBytes = (size: number): number => 2 * blocksOf(size) + Math.ceil(si
 export const sign: Codec = {
   name: "sign",
   bitsPerParameter: 1 + 16 / BLOCK,
+  feedback: 1,
   leastBytes: encodedBytes,
   mostBytes: encodedBytes,
   encode: (update) => {

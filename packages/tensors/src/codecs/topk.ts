@@ -56,6 +56,7 @@ function encodeBlock(values: Float32Array, into: Uint8Array): number | null {
 const plain: Codec = {
   name: "topk",
   bitsPerParameter: (8 * blockBytes(TOPK_BLOCK)) / TOPK_BLOCK,
+  feedback: 0.95,
   leastBytes: topkBytes,
   mostBytes: topkBytes,
   encode: (update) => {

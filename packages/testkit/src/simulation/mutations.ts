@@ -252,6 +252,7 @@ export const MUTATIONS = {
           const { lossSum, gradientSum } = await inner.step(batch);
           return { lossSum, gradientSum: gradientSum.map((value) => value + 1) };
         },
+        localSteps: (work, batches) => inner.localSteps(work, batches),
         dispose: () => inner.dispose(),
       }),
     }),

@@ -3,6 +3,7 @@
 import { layoutFor } from "@weft/models";
 import type { DeviceInfo } from "@weft/protocol";
 import type { Clock, VolunteerData, VolunteerEngine } from "@weft/volunteer";
+import { withLocalSteps } from "../local-steps.ts";
 
 export type DeviceKind = "webgpu" | "wasm";
 
@@ -33,7 +34,7 @@ export function toyEngine(kind: DeviceKind, samplesPerSecond: number, clock: Clo
   const guard = (): void => {
     if (isLost()) throw new Error("the device was lost");
   };
-  return {
+  return withLocalSteps({
     device,
     selfTest: () => Promise.resolve({ passed: true, relativeError: 0, detail: "" }),
     load: async (model) => {
@@ -56,5 +57,5 @@ export function toyEngine(kind: DeviceKind, samplesPerSecond: number, clock: Clo
       return { lossSum, gradientSum };
     },
     dispose: () => undefined,
-  };
+  });
 }
