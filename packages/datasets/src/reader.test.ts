@@ -183,6 +183,7 @@ describe("the samples of an assignment", () => {
         drawn.push([seed, position, population]);
         return position % population;
       },
+      visit: () => expect.fail("nobody is visited"),
     });
     const work = {
       assignment: { start: 100, samples: 8, dataset: { sha256: "0".repeat(64), sizeBytes: 1 } } as Assignment,

@@ -17,6 +17,8 @@ export interface DatasetReader {
   images(indices: ArrayLike<number>, rows: number): Promise<Batch>;
   /** Batch of windows of `context` tokens that begin at `starts`; targets are the tokens one place later. i32 [rows, context]. */
   windows(starts: ArrayLike<number>, context: number, rows: number): Promise<Batch>;
+  /** Of all images, in order; reads every shard once. Null for a text. */
+  labels(): Promise<Uint16Array | null>;
 }
 
 /** Shards kept in memory by one reader: all of the embedded sets, and half of MNIST. */
@@ -102,6 +104,15 @@ export const datasetReader = (manifest: DatasetManifest, blobs: ShardSource, spl
         }
       }
       return { rows, inputs, targets, weights: weightsFor(starts.length, rows) };
+    },
+    labels: async () => {
+      if (form.kind !== "images") return null;
+      const labels = new Uint16Array(samples);
+      for (let number = 0; number < shards.length; number++) {
+        const { bytes, begin, shard } = await at(number);
+        for (let place = 0; place < shard.samples; place++) labels[begin + place] = labelAt(form, bytes, shard.samples, place);
+      }
+      return labels;
     },
   };
 };

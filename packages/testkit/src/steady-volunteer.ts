@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { volunteerData } from "@weft/datasets";
 import { createIdentity } from "@weft/ledger";
 import { type ContributionHeader, type ContributionOpen, decodeFrame, type LedgerRecord } from "@weft/protocol";
-import { drawSample } from "@weft/training";
+import { drawSample, visitedSample } from "@weft/training";
 import { type Clock, httpBlobs, socketTransport, systemClock, type Transport, Volunteer } from "@weft/volunteer";
 import { io } from "socket.io-client";
 import { mlpEngine } from "./mlp-engine.ts";
@@ -71,7 +71,7 @@ export function steadyVolunteer({ url, seed, heard, stepMs = 0, clock = systemCl
   return new Volunteer({
     identity: { volunteer: publicKey, sign: async (domain, value) => sign(domain, value) },
     createEngine: async () => mlpEngine(() => systemClock.sleep(stepMs)),
-    data: (blobs) => volunteerData({ blobs, draw: drawSample }),
+    data: (blobs) => volunteerData({ blobs, draw: drawSample, visit: visitedSample }),
     blobs: httpBlobs(url),
     hash: async (bytes) => createHash("sha256").update(bytes).digest("hex"),
     clock,

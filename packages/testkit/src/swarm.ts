@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { volunteerData } from "@weft/datasets";
 import { createEngine } from "@weft/engine";
 import { createIdentity } from "@weft/ledger";
-import { drawSample } from "@weft/training";
+import { drawSample, visitedSample } from "@weft/training";
 import { type BlobSource, cachedBlobs, httpBlobs, socketTransport, systemClock, Volunteer, type VolunteerEngine } from "@weft/volunteer";
 import { io } from "socket.io-client";
 import { sharedEngine, syntheticData, syntheticEngine } from "./swarm-engines.ts";
@@ -126,7 +126,7 @@ class Member {
     const volunteer = new Volunteer({
       identity: this.#identity,
       createEngine: async () => engineOf(this.#speed),
-      data: (checked) => (options.synthetic ? syntheticData : volunteerData({ blobs: checked, draw: drawSample })),
+      data: (checked) => (options.synthetic ? syntheticData : volunteerData({ blobs: checked, draw: drawSample, visit: visitedSample })),
       blobs,
       hash,
       clock: systemClock,

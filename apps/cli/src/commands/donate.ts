@@ -4,7 +4,7 @@ import { createHash, randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { volunteerData } from "@weft/datasets";
 import { isDisplayName } from "@weft/protocol";
-import { drawSample } from "@weft/training";
+import { drawSample, visitedSample } from "@weft/training";
 import { httpBlobs, socketTransport, systemClock, Volunteer } from "@weft/volunteer";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { io } from "socket.io-client";
@@ -12,6 +12,7 @@ import { hasDawn, WITHOUT_DAWN } from "../volunteer/dawn.ts";
 import { type Backend, nodeEngine } from "../volunteer/engine-thread.ts";
 import { identityFrom } from "../volunteer/identity-file.ts";
 import { progressText, statusText } from "../volunteer/progress.ts";
+import { residualFiles } from "../volunteer/residual-files.ts";
 import { DEFAULT_URL } from "./api.ts";
 
 interface DonateOptions {
@@ -70,11 +71,12 @@ function drawer(show: () => string): () => void {
 async function lend(url: string, { name, run, effort, hours, backend, key, local }: DonateOptions): Promise<void> {
   if (backend === "webgpu" && !hasDawn()) throw new Error(WITHOUT_DAWN);
   if (backend === "auto" && !local && !hasDawn()) process.stdout.write(`${WITHOUT_DAWN} Until then this lends the processor.\n`);
+  const residuals = residualFiles(key ?? null);
   const volunteer = new Volunteer({
     identity: await identityFrom(key ?? null),
     // Beside a coordinator one processor is left to it.
     createEngine: () => nodeEngine({ preference: backend, threads: availableParallelism() - (local ? 1 : 0) }),
-    data: (blobs) => volunteerData({ blobs, draw: drawSample }),
+    data: (blobs) => volunteerData({ blobs, draw: drawSample, visit: visitedSample }),
     blobs: httpBlobs(url),
     hash: async (bytes) => createHash("sha256").update(bytes).digest("hex"),
     clock: systemClock,
@@ -82,6 +84,7 @@ async function lend(url: string, { name, run, effort, hours, backend, key, local
     origin: url,
     name: name ?? null,
     effort,
+    ...(residuals === null ? {} : { residuals }),
     seed: randomInt(2 ** 32),
   });
   const finishDrawing = drawer(() => progressText(volunteer.snapshot(), Date.now()));

@@ -15,7 +15,7 @@ import {
   type RunSpec,
 } from "@weft/protocol";
 import { codecNamed, f32FromBytes } from "@weft/tensors";
-import { drawSample } from "@weft/training";
+import { drawSample, visitedSample } from "@weft/training";
 import { io, type Socket } from "socket.io-client";
 
 export class ScriptedVolunteer {
@@ -73,7 +73,7 @@ export class ScriptedVolunteer {
       return bytes;
     },
   };
-  readonly #data = volunteerData({ blobs: this.#blobs, draw: drawSample });
+  readonly #data = volunteerData({ blobs: this.#blobs, draw: drawSample, visit: visitedSample });
   readonly #documents = new Map<string, unknown>();
   async #document(sha256: string): Promise<unknown> {
     const known = this.#documents.get(sha256) ?? JSON.parse(new TextDecoder().decode(await this.#blobs.get(sha256, 0)));

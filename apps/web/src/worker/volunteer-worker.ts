@@ -2,11 +2,12 @@
 // so that heartbeats go on while a step blocks. Draws nothing and decides nothing.
 import { volunteerData } from "@weft/datasets";
 import { sha256 } from "@weft/ledger";
-import { drawSample } from "@weft/training";
+import { drawSample, visitedSample } from "@weft/training";
 import { engineInThread, httpBlobs, socketTransport, systemClock, Volunteer, type VolunteerSnapshot } from "@weft/volunteer";
 import { io } from "socket.io-client";
 import { browserIdentity } from "./identity-store.ts";
 import type { FromWorker, StartMessage, ToWorker } from "./messages.ts";
+import { browserResiduals } from "./residual-store.ts";
 import { soleTab } from "./sole-tab.ts";
 
 interface Port {
@@ -70,7 +71,7 @@ async function makeVolunteer({ origin, name, effort }: StartMessage): Promise<Vo
   const made = new Volunteer({
     identity: await browserIdentity(),
     createEngine: () => startEngine(wishes),
-    data: (blobs) => volunteerData({ blobs, draw: drawSample }),
+    data: (blobs) => volunteerData({ blobs, draw: drawSample, visit: visitedSample }),
     blobs: httpBlobs(origin),
     hash,
     clock: systemClock,
@@ -78,6 +79,7 @@ async function makeVolunteer({ origin, name, effort }: StartMessage): Promise<Vo
     origin,
     name,
     effort,
+    residuals: browserResiduals(),
     seed: crypto.getRandomValues(new Uint32Array(1))[0] as number,
     onFarewell: (farewell) => port.postMessage({ kind: "farewell", farewell }),
   });

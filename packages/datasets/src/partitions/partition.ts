@@ -1,16 +1,16 @@
 // How the samples of a data set are shared out among clients, as federated learning has it: a function of the kind, the seed, the number of
 // clients and the labels alone, the same on every machine. Every sample belongs to exactly one client, and every client has at least one.
 // Knows neither shards nor models: a sample is a number.
+import type { PartitionSpec } from "@weft/protocol";
 import { permuted, randomStream } from "@weft/tensors";
 import { DatasetFault } from "../fault.ts";
 
-export type PartitionKind =
-  /** A seeded permutation in pieces of equal size. */
-  | { readonly kind: "iid" }
-  /** The samples in the order of their labels, in equal pieces, so many for each client: with 2, most have two labels [McMahan et al., 1602.05629]. */
-  | { readonly kind: "label-shards"; readonly shardsPerClient: number }
-  /** Each label's samples by shares that are drawn from a Dirichlet distribution: the smaller alpha, the more uneven [Yurochkin et al., 1905.12022]. */
-  | { readonly kind: "dirichlet"; readonly alpha: number };
+/**
+ * `iid`: a seeded permutation in pieces of equal size. `label-shards`: the samples in the order of their labels, in equal pieces, so many for
+ * each client; with 2, most have two labels [McMahan et al., 1602.05629]. `dirichlet`: each label's samples by shares that are drawn from a
+ * Dirichlet distribution; the smaller alpha, the more uneven [Yurochkin et al., 1905.12022].
+ */
+export type PartitionKind = Exclude<PartitionSpec, { kind: "role" }>;
 
 export interface Partition {
   readonly clients: number;

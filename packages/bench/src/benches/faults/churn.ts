@@ -10,7 +10,7 @@ import { type Assignment, CHUNK_BYTES, type DatasetManifest, f32FromHex, f32ToHe
 import { folderFiles, MemoryDisk, memoryStorage, type Storage } from "@weft/storage";
 import { f32FromBytes, type RandomStream, randomStream } from "@weft/tensors";
 import { mlpStep, ScriptedVolunteer, TestCoordinator } from "@weft/testkit";
-import { drawSample } from "@weft/training";
+import { drawSample, visitedSample } from "@weft/training";
 import type { BenchContext, Row } from "../../bench.ts";
 
 /** Of what a volunteer does with an assignment. */
@@ -137,7 +137,7 @@ class Place {
     this.#chance = randomStream(spec.seed, 1_000 + index);
     this.#speed = SAMPLES_PER_SECOND * (0.5 + this.#chance.uniform());
     this.#volunteer = new ScriptedVolunteer(100 * spec.seed + index, `192.0.2.${index}`);
-    this.#data = volunteerData({ blobs: blobsOf(digits.storage), draw: drawSample });
+    this.#data = volunteerData({ blobs: blobsOf(digits.storage), draw: drawSample, visit: visitedSample });
   }
 
   #sleep(ms: number): Promise<void> {
