@@ -9,7 +9,7 @@ import { layoutFor } from "@weft/models";
 import { type Assignment, type DatasetManifest, f32FromHex, f32ToHex, type RunSpec } from "@weft/protocol";
 import { folderFiles, MemoryDisk, memoryStorage, type Storage } from "@weft/storage";
 import { type Batch, f32FromBytes, viewOf } from "@weft/tensors";
-import { drawSample } from "@weft/training";
+import { drawSample, visitedSample } from "@weft/training";
 import { expect, test } from "vitest";
 import { TINY_SPEC } from "./fixtures.ts";
 import { mlpStep } from "./mlp-engine.ts";
@@ -100,7 +100,7 @@ async function trained(training: RunSpec["training"]): Promise<{ readonly accura
     checkpoints: { everyVersions: 1_000 },
   };
   const run = await kit.createRun(spec);
-  const data = volunteerData({ blobs, draw: drawSample });
+  const data = volunteerData({ blobs, draw: drawSample, visit: visitedSample });
   const people = [1, 2].map((seed) => new ScriptedVolunteer(seed, `192.0.2.${seed}`));
   for (const volunteer of people) await volunteer.join(kit.coordinator);
 
