@@ -1,7 +1,7 @@
 // The composition root: settings become folders, threads, accounts, the core, one server with routes and sockets; and all of it ends in order.
 import { randomBytes } from "node:crypto";
 import { getRequestListener } from "@hono/node-server";
-import { Coordinator, type CoordinatorApi } from "@weft/coordinator";
+import { Coordinator, type CoordinatorApi, diskSpool } from "@weft/coordinator";
 import { type Disk, StorageFault } from "@weft/storage";
 import { openDatabase } from "@weft/storage/accounts";
 import { type Logger, pino } from "pino";
@@ -15,7 +15,6 @@ import { coordinatorKeyOf, signatureChecker } from "./coordinator-key.ts";
 import { type DataFolder, openDataFolder } from "./data-folder.ts";
 import { type DatasetShelf, openShelf } from "./dataset-shelf.ts";
 import { demonstrationRuns } from "./demonstration.ts";
-import { diskSpool } from "./disk-spool.ts";
 import { makeApp, unreadable } from "./http/app.ts";
 import { originPolicy } from "./http/origins.ts";
 import { runsOfBlobs } from "./http/runs-of-blobs.ts";

@@ -1,5 +1,6 @@
 export { ARCHIVE_FORMAT, type ArchiveTable, type IncrementalHash, type MakeHash } from "./archive/archive-format.ts";
 export { type ArchiveFile, type OpenedArchive, openArchive, type SpoiledPart } from "./archive/read-archive.ts";
+export { type RestoreInto, restoreArchive } from "./archive/restore-archive.ts";
 export { type ArchiveSpool, NotWhole, type WriteArchiveOptions, type WrittenArchive, writeArchive } from "./archive/write-archive.ts";
 export type { Finding, FindingCode } from "./findings.ts";
 export { type HttpSourceOptions, httpSource } from "./http-source.ts";

@@ -1,6 +1,7 @@
 export * from "./api.ts";
 export { Coordinator } from "./coordinator.ts";
 export { firstEvent, type PreparedRun, runIdOf } from "./create-run.ts";
+export { diskSpool } from "./disk-spool.ts";
 export { DEFAULT_LIMITS } from "./limits.ts";
 export { inspectBytes, LocalCompute, type LocalComputeOptions } from "./local-compute.ts";
 export { MemorySpool } from "./memory-spool.ts";

@@ -1,4 +1,4 @@
-// Where the bytes of unfinished uploads lie: memory (memory-spool.ts) or temporary files. Knows nothing of what the bytes mean.
+// Where the bytes of unfinished uploads lie: memory (memory-spool.ts) or temporary files (disk-spool.ts). Knows nothing of what the bytes mean.
 
 /** What an earlier process left of an upload. */
 export interface SpooledUploadLeft {

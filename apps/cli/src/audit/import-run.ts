@@ -1,6 +1,6 @@
 // Restores an archived run into a data folder: proved first, written beside, and there at once or not at all. Knows no terminal.
 import { open, rename, rm, stat } from "node:fs/promises";
-import { type OpenedArchive, verifyArchive } from "@weft/audit";
+import { type OpenedArchive, restoreArchive, verifyArchive } from "@weft/audit";
 import { DATASETS_FOLDER, datasetCatalog } from "@weft/datasets";
 import { DatasetManifest, LedgerRecord, type RunPhase } from "@weft/protocol";
 import { folderFiles, openFileStorage, type Storage } from "@weft/storage";
@@ -18,8 +18,6 @@ export interface Imported {
   readonly dataset: string | null;
 }
 
-/** Records that are written with one sync. */
-const BATCH = 1_000;
 const STAGING = "importing";
 
 /** Throws a sentence where the archive is not proved, the run is there already, or its data is nowhere; then the folder is as it was. */
@@ -78,31 +76,14 @@ async function needShards({ source, table }: OpenedArchive, { blobs }: Storage, 
 }
 
 /** Blobs straight to their place, where they harm nobody; ledger and contributions beside it, and then into place by one rename each. */
-async function restore({ table, source }: OpenedArchive, storage: Storage, folder: string, say: (text: string) => void): Promise<void> {
-  const { run } = table;
+async function restore(archive: OpenedArchive, storage: Storage, folder: string, say: (text: string) => void): Promise<void> {
+  const { run, entries } = archive.table;
   const staging = `${folder}/${STAGING}`;
   await rm(staging, { recursive: true, force: true });
   const staged = await openFileStorage(nodeDisk(), staging);
   try {
-    let done = 0;
-    for (const { name, sha256 } of table.entries) {
-      done += 1;
-      say(`${run}: restoring ${done} of ${table.entries.length}`);
-      const bytes = name.startsWith("blob-") ? await source.blob(sha256) : await source.contribution(sha256);
-      if (bytes === null) continue;
-      if (name.startsWith("blob-")) await storage.blobs.put(bytes);
-      else await staged.contributions.put(run, sha256, bytes);
-    }
-    let batch: LedgerRecord[] = [];
-    const flush = async (): Promise<void> => {
-      await staged.ledger.append(run, batch.splice(0), "durable");
-    };
-    for await (const raw of source.records()) {
-      batch.push(LedgerRecord.parse(raw));
-      if (batch.length >= BATCH) await flush();
-    }
-    await flush();
-    batch = [];
+    const into = { blobs: storage.blobs, contributions: staged.contributions, ledger: staged.ledger };
+    await restoreArchive(archive, into, (done) => say(`${run}: restoring ${done} of ${entries.length}`));
   } finally {
     await staged.close();
   }

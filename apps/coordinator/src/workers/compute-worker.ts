@@ -1,14 +1,13 @@
 // The thread that takes contributions in, closes rounds, makes version 0 and packs checkpoints. Reads and writes blobs straight through the storage worker.
 import { createHash } from "node:crypto";
 import { type MessagePort, parentPort } from "node:worker_threads";
-import { LocalCompute, type SpooledUpload } from "@weft/coordinator";
+import { diskSpool, LocalCompute, type SpooledUpload } from "@weft/coordinator";
 import type { RunSpec } from "@weft/protocol";
 import { remoteStorage } from "@weft/storage";
 import { nodeDisk } from "@weft/storage/node";
 import type { CloseRound } from "@weft/training";
 import { wasmMean } from "@weft/wasm/fold";
 import { answerCalls } from "../calls.ts";
-import { diskSpool } from "../disk-spool.ts";
 import { collector, limiter } from "../thread-memory.ts";
 import { portLike } from "../threads.ts";
 import { runWorker } from "./run-worker.ts";

@@ -21,6 +21,7 @@ export const FAULTS = {
   "slow-disk": "The disk takes up to seconds for an operation.",
   "full-disk": "The disk is full, or read-only, for a while.",
   "failed-sync": "A sync fails: what the disk holds is unknown until the coordinator is started again.",
+  "half-sent": "The coordinator ends while uploads of two chunks are half sent; afterwards they go on by chunk.",
   stall: "The coordinator's event loop stands still for seconds.",
   // tabs
   vanish: "Tabs are closed without a word, for good.",
@@ -38,6 +39,9 @@ export const FAULTS = {
   "roll-back": "An admin rolls the run back to an earlier version.",
   block: "An admin blocks a volunteer, and unblocks it.",
   stop: "An admin stops the run for good.",
+  "resume-from": "An admin makes a new run that goes on from a version of another, which may be stopped for it.",
+  fork: "The same with another specification.",
+  archive: "A run is archived as it runs, and goes on from the archive on another machine as well.",
 } as const satisfies Record<string, string>;
 
 export type FaultName = keyof typeof FAULTS;

@@ -1,9 +1,9 @@
 // The coordinator's machine: a disk, a clock on the wall, and one process of the real coordinator at a time, which can be killed between any
 // two changes of the disk, lose its power, be stopped in order, stand still, and is started again. Knows no volunteer.
 import { createHash } from "node:crypto";
-import { type Compute, Coordinator, type CoordinatorLimits, LocalCompute, MemorySpool } from "@weft/coordinator";
-import { f32ToHex, readsText } from "@weft/protocol";
-import { MemoryDisk, openFileStorage, type PowerCut, type Storage, StorageFault } from "@weft/storage";
+import { type Compute, Coordinator, type CoordinatorLimits, diskSpool, LocalCompute, type UploadSpool } from "@weft/coordinator";
+import { CHUNK_BYTES, f32ToHex, readsText } from "@weft/protocol";
+import { type Disk, MemoryDisk, openFileStorage, type PowerCut, type Storage, StorageFault } from "@weft/storage";
 import { norm } from "@weft/tensors";
 import { datasetsOf } from "../fixtures.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
@@ -39,6 +39,8 @@ interface Process {
 
 export const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
+const FOLDER = "weft";
+const SPOOL = "spool";
 const TICK_MS = 500;
 const CLEAN_STOP_MS = 8_000;
 
@@ -46,7 +48,7 @@ export class Host {
   readonly clock: VirtualClock;
   readonly disk = new MemoryDisk();
   readonly lines: string[] = [];
-  readonly identity = stubIdentity("coordinator");
+  readonly #name: string;
   readonly #dice: Dice;
   readonly #watch: HostWatch;
   readonly #tampering: Tampering;
@@ -56,6 +58,7 @@ export class Host {
   #wallMs = 0;
   #nonces = 0;
   #crash: { places: number; readonly ending: Ending } | null = null;
+  #crashAtHalf: Ending | null = null;
   #stalledUntilMs = 0;
   /** What the machine does wrong just now. */
   diskDelayMs: (action: DiskAction) => number = () => 0;
@@ -63,6 +66,8 @@ export class Host {
   ends = 0;
 
   constructor(options: {
+    /** Two machines have two keys. */
+    readonly name: string;
     readonly clock: VirtualClock;
     readonly dice: Dice;
     readonly watch: HostWatch;
@@ -70,6 +75,7 @@ export class Host {
     readonly limits?: Partial<CoordinatorLimits>;
     readonly keepsLines?: boolean;
   }) {
+    this.#name = options.name;
     this.clock = options.clock;
     this.#dice = options.dice;
     this.#watch = options.watch;
@@ -116,8 +122,13 @@ export class Host {
   crashAfter(places: number, ending: Ending): void {
     this.#crash = { places, ending };
   }
+  /** The same as soon as half of an upload of two chunks has come. */
+  crashAtHalf(ending: Ending): void {
+    this.#crashAtHalf = ending;
+  }
   disarm(): void {
     this.#crash = null;
+    this.#crashAtHalf = null;
   }
 
   start(): void {
@@ -146,21 +157,13 @@ export class Host {
   }
 
   async #open(process: Process): Promise<void> {
-    const files = await openFileStorage(process.disk, "weft", {
-      hash: (bytes) => Promise.resolve(hashOf(bytes)),
-      schedule: (ms, work) =>
-        this.clock.after(ms, () => {
-          if (process.alive) work();
-        }),
-      ledgerSegmentBytes: 64 * 1024,
-      contributionSegmentBytes: 16 * 1024,
-    });
+    const files = await this.#files(process.disk, () => process.alive);
     for (const sentence of files.recovered) this.#log(sentence);
     const { storage: underneath, ledger, compute, coordinator: outside } = this.#tampering;
     const watched = this.#watch.storage(underneath?.(files) ?? files);
     const storage: Storage = ledger === undefined ? watched : { ...watched, ledger: ledger(watched.ledger) };
     process.storage = watched;
-    const spool = new MemorySpool();
+    const spool = this.#spool(process);
     const local = new LocalCompute({
       storage,
       spool,
@@ -171,7 +174,7 @@ export class Host {
     const coordinator = await Coordinator.open({
       storage,
       compute: this.#slow(compute?.(local) ?? local, storage),
-      key: this.identity,
+      key: stubIdentity(this.#name),
       verify: stubVerify,
       clock: { now: () => this.clock.monotonicMs() + this.#wallMs, monotonicMs: () => this.clock.monotonicMs() },
       datasets: datasetsOf(storage),
@@ -189,6 +192,45 @@ export class Host {
     const { connect } = this.#watch.coordinator(outside?.(coordinator) ?? coordinator);
     process.connect = connect;
     this.#tickLater(process, coordinator);
+  }
+
+  #files(disk: Disk, isAlive: () => boolean): Promise<Storage> {
+    return openFileStorage(disk, FOLDER, {
+      hash: (bytes) => Promise.resolve(hashOf(bytes)),
+      schedule: (ms, work) =>
+        this.clock.after(ms, () => {
+          if (isAlive()) work();
+        }),
+      ledgerSegmentBytes: 64 * 1024,
+      contributionSegmentBytes: 16 * 1024,
+    });
+  }
+
+  /** Before its first start: what lies on its disk. */
+  async fill(put: (storage: Storage) => Promise<void>): Promise<void> {
+    const files = await this.#files(this.disk, () => true);
+    await put(files);
+    await files.close();
+  }
+
+  #spool(process: Process): UploadSpool {
+    const inner = diskSpool(process.disk, `${FOLDER}/${SPOOL}`);
+    return {
+      ...inner,
+      append: async (name, bytes) => {
+        await inner.append(name, bytes);
+        const ending = this.#crashAtHalf;
+        if (ending === null || bytes.length < CHUNK_BYTES) return;
+        this.#crashAtHalf = null;
+        this.clock.after(this.#dice.scale(1, 300), () => {
+          if (process.alive) this.end(ending);
+        });
+      },
+    };
+  }
+  /** Files of uploads that are left. */
+  spooled(): Promise<readonly string[]> {
+    return this.disk.list(`${FOLDER}/${SPOOL}`);
   }
 
   /** Closing, evaluating and packing take a while, in which anything may happen. */

@@ -21,7 +21,11 @@ export const INVARIANTS = {
   "holdings-are-bounded":
     "Nobody holds more leases at once than a key may, and the coordinator's queues, uploads and sessions stay within their bounds.",
   "roll-back-restores": "A roll-back to a version takes up its weights, optimiser state, position and steps.",
-  "replay-is-identical": "Recomputing the surviving ledger from its first version gives every published hash, bit for bit.",
+  "goes-on-from-there":
+    "A run that goes on from a version of another begins with what that version was, which is on disk, and names the record that made it.",
+  "archive-is-whole": "A run that is archived as it runs is proved by the archive alone.",
+  "replay-is-identical":
+    "Recomputing the surviving ledger from its first version gives every published hash, bit for bit; only what the retention lets go is missing.",
   undisturbed: "With leases of a fixed size the weights are those of a run that nothing disturbed.",
   "debts-are-paid": "When a run is over, every evaluation and checkpoint that was due is recorded, and nothing of an upload is left.",
   progress: "If one honest volunteer stays, the run ends.",
@@ -57,7 +61,7 @@ interface Lease {
   readonly attempts: { readonly volunteer: string; isLive: boolean }[];
   settled: (Answer & { readonly sha256: string }) | null;
 }
-interface Point {
+export interface Point {
   readonly weights: BlobRef;
   readonly optimizer: BlobRef | null;
   readonly position: number;
@@ -69,6 +73,7 @@ export class Book {
   readonly spec: RunSpec;
   version: number;
   ended: "finished" | "stopped" | null = null;
+  readonly #first: number;
   #seq = 0;
   #atMs: number;
   #position: number;
@@ -87,7 +92,8 @@ export class Book {
     if (event.type !== "run-created") throw new Violation("ledger-only-grows", `a ledger begins with ${event.type}`);
     const origin = event.origin ?? null;
     this.spec = event.spec;
-    this.version = origin?.version ?? 0;
+    this.#first = origin?.version ?? 0;
+    this.version = this.#first;
     this.#position = origin?.position ?? 0;
     this.#steps = origin?.steps ?? 0;
     this.#atMs = atMs;
@@ -103,8 +109,12 @@ export class Book {
   get steps(): number {
     return this.#steps;
   }
-  weightsOf(version: number): BlobRef | undefined {
-    return this.#points.get(version)?.weights;
+  pointOf(version: number): Point | undefined {
+    return this.#points.get(version);
+  }
+  /** The oldest one: 0, unless it goes on from another run. */
+  get firstVersion(): number {
+    return this.#first;
   }
   /** In the open round, or in one that is past, of which only the highest version tells. */
   wasGiven({ lease, attempt, volunteer }: Answer): boolean {

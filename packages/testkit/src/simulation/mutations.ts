@@ -4,6 +4,7 @@ import type { Compute, Coordinator, VolunteerSession } from "@weft/coordinator";
 import { type ContributionHeader, decodeFrame, type LedgerEvent, ok, type Result, refuse } from "@weft/protocol";
 import { type Storage, StorageFault } from "@weft/storage";
 import type { VolunteerEngine } from "@weft/volunteer";
+import type { FaultName } from "./faults.ts";
 import { answerKey, type InvariantName } from "./invariants.ts";
 
 export interface Tampering {
@@ -20,6 +21,8 @@ export interface Tampering {
 export interface Mutation {
   readonly sentence: string;
   readonly breaks: InvariantName;
+  /** Nothing of it shows where this fault does not strike. */
+  readonly needs?: FaultName;
   /** Once for each simulation. */
   readonly make: () => Tampering;
 }
@@ -225,6 +228,43 @@ export const MUTATIONS = {
     sentence: "A roll-back takes up the weights of its version and another position.",
     breaks: "roll-back-restores",
     make: () => writing((event) => (event.type === "run-rolled-back" ? { ...event, position: event.position + 1 } : event)),
+  },
+  "goes-on-from-another-place": {
+    sentence: "A run that goes on from another begins with its weights and another position.",
+    breaks: "goes-on-from-there",
+    needs: "resume-from",
+    make: () =>
+      writing((event) =>
+        event.type === "run-created" && event.origin != null
+          ? { ...event, origin: { ...event.origin, position: event.origin.position + 1 } }
+          : event,
+      ),
+  },
+  "loses-checkpoints": {
+    sentence: "Storage loses the checkpoints that the ledger names.",
+    breaks: "archive-is-whole",
+    needs: "archive",
+    make: () => {
+      const lost = new Set<string>();
+      return {
+        compute: withCompute((inner) => ({
+          checkpoint: async (input) => {
+            const archive = await inner.checkpoint(input);
+            lost.add(archive.sha256);
+            return archive;
+          },
+        })),
+        storage: withParts(({ blobs }) => ({
+          blobs: {
+            put: (bytes) => blobs.put(bytes),
+            get: (sha256) => (lost.has(sha256) ? Promise.resolve(null) : blobs.get(sha256)),
+            getRange: (sha256, start, end) => blobs.getRange(sha256, start, end),
+            size: (sha256) => blobs.size(sha256),
+            delete: (sha256) => blobs.delete(sha256),
+          },
+        })),
+      };
+    },
   },
   "sums-one-twice": {
     sentence: "A round sums one contribution twice.",

@@ -1,7 +1,7 @@
 // What a seed stands for: how many take part, on what specification, for how long things go wrong, and which things. Pure.
-import type { RunSpecOf } from "@weft/protocol";
-import { TINY_SPEC, TWO_CHUNK_SPEC } from "../fixtures.ts";
-import { diceOf } from "./dice.ts";
+import type { RunSpec, RunSpecOf } from "@weft/protocol";
+import { TINY_SPEC } from "../fixtures.ts";
+import { type Dice, diceOf } from "./dice.ts";
 import { FAULT_NAMES, type FaultName } from "./faults.ts";
 import type { MutationName } from "./mutations.ts";
 
@@ -37,7 +37,20 @@ export interface SimulationPlan {
   readonly isFixed: boolean;
 }
 
-const RARE: Readonly<Partial<Record<FaultName, number>>> = { stop: 0.05, "failed-sync": 0.15, "full-disk": 0.25, "clean-restart": 0.25 };
+const RARE: Readonly<Partial<Record<FaultName, number>>> = {
+  stop: 0.05,
+  "failed-sync": 0.15,
+  "full-disk": 0.25,
+  "clean-restart": 0.25,
+  // Each of these makes a simulation dearer.
+  "half-sent": 0.08,
+  "resume-from": 0.12,
+  fork: 0.12,
+  archive: 0.1,
+};
+
+/** The smallest update of two chunks: 65,802 parameters, 263,208 bytes. */
+const TWO_CHUNKS: RunSpec["model"] = { kind: "mlp", inputs: 4, hidden: [9_400], classes: 2 };
 
 export function planOf({ seed, size, volunteers, versions, without = [] }: SimulationOptions): SimulationPlan {
   const dice = diceOf(seed, size, "plan");
@@ -49,13 +62,15 @@ export function planOf({ seed, size, volunteers, versions, without = [] }: Simul
   const share = dice.pick([0.15, 0.3, 0.5, 0.8, 1]);
   for (const name of FAULT_NAMES) {
     const isOn = diceOf(seed, size, "fault", name).chance(share * (RARE[name] ?? 1));
-    if (isOn && !without.includes(name)) faults.add(name);
+    // A large one with large updates would take minutes.
+    if (isOn && !without.includes(name) && !(large && name === "half-sent")) faults.add(name);
   }
   const isFixed = dice.chance(0.6);
   const calmAtMs = dice.scale(8_000, large ? 60_000 : 40_000);
   const intensity = dice.scale(0.3, 3);
-  const specs = [specOf(seed, size, 0, rounds, isFixed)];
-  if (!large && dice.chance(0.12)) specs.push(specOf(seed, size, 1, dice.whole(2, 8), isFixed));
+  const isLong = faults.has("half-sent");
+  const specs = [specOf(seed, size, 0, isLong ? dice.whole(2, 4) : rounds, isFixed, isLong)];
+  if (!large && dice.chance(0.12)) specs.push(specOf(seed, size, 1, dice.whole(2, 8), isFixed, false));
   const count = Math.max(1, volunteers ?? people);
   return {
     seed,
@@ -70,15 +85,29 @@ export function planOf({ seed, size, volunteers, versions, without = [] }: Simul
   };
 }
 
-function specOf(seed: number, size: SimulationSize, index: number, versions: number, isFixed: boolean): RunSpecOf<"gradient"> {
+/** Of contributions: what is not kept cannot be recomputed, and nothing else changes. */
+export const retentionOf = (dice: Dice): Pick<RunSpec, "retention"> => {
+  const contributions = dice.pick([null, "all", "none", { versions: 1 }, { versions: 3 }] as const);
+  return contributions === null ? {} : { retention: { contributions } };
+};
+
+function specOf(
+  seed: number,
+  size: SimulationSize,
+  index: number,
+  versions: number,
+  isFixed: boolean,
+  /** Updates of two chunks. */
+  isLong: boolean,
+): RunSpecOf<"gradient"> {
   const dice = diceOf(seed, size, "specification", index);
   const large = size === "large";
   // Fixed leases are one micro-batch of every run: who works on two of them has one speed.
   const microBatch = diceOf(seed, size, "micro-batch", isFixed ? 0 : index).whole(1, 4);
-  const leases = large ? dice.whole(24, 40) : dice.whole(2, 10);
+  const leases = large ? dice.whole(24, 40) : dice.whole(2, isLong ? 4 : 10);
   // Some batches do not divide into micro-batches.
   const samplesPerVersion = Math.max(1, microBatch * leases - (dice.chance(0.3) ? dice.whole(0, microBatch - 1) : 0));
-  const base = !large && !isFixed && dice.chance(0.01) ? TWO_CHUNK_SPEC : TINY_SPEC;
+  const base = isLong ? { ...TINY_SPEC, model: TWO_CHUNKS } : TINY_SPEC;
   // Fixed leases: no device is fast enough for a second micro-batch in the time of a lease.
   const leaseMs = isFixed ? 100 : Math.round(dice.scale(100, 2_000));
   const deadlineMs = Math.max(leaseMs, Math.round(dice.scale(1_500, 12_000)));
@@ -96,11 +125,12 @@ function specOf(seed: number, size: SimulationSize, index: number, versions: num
         { kind: "constant", warmupVersions: 0 },
         { kind: "linear", warmupVersions: 2, finalFraction: 0.1 },
       ]),
-      codec: isFixed ? "f32" : dice.pick(["f32", "f16", "int8"]),
+      codec: isFixed || isLong ? "f32" : dice.pick(["f32", "f16", "int8"]),
     },
     round: { leaseMs, deadlineMs, maxStaleness: 0 },
     evaluation: { everyVersions: dice.whole(1, 5), samples: 10 },
     checkpoints: { everyVersions: dice.whole(2, 6) },
+    ...retentionOf(diceOf(seed, size, "retention", index)),
   };
 }
 

@@ -1,6 +1,6 @@
 // When things go wrong: every fault of the plan at times of its own, until it is calm. Each draws from a stream of its own, so that leaving
 // one out changes nothing of when the others come.
-import type { LedgerEvent } from "@weft/protocol";
+import { Admin } from "./admin.ts";
 import { type Dice, diceOf } from "./dice.ts";
 import type { FaultName } from "./faults.ts";
 import type { Host } from "./host.ts";
@@ -19,6 +19,8 @@ export interface StormOptions {
   /** A second page for the identity of a tab. */
   readonly twin: (tab: number) => Tab;
   readonly told: (fault: FaultName) => void;
+  /** A run goes on on another machine as well. */
+  readonly archive: (dice: Dice) => void;
 }
 
 /** Mean time between two occurrences of a fault at intensity 1, in ms. */
@@ -34,6 +36,10 @@ const EVERY_MS: Readonly<Partial<Record<FaultName, number>>> = {
   "roll-back": 12_000,
   block: 12_000,
   stop: 25_000,
+  "half-sent": 3_000,
+  "resume-from": 12_000,
+  fork: 12_000,
+  archive: 8_000,
 };
 /** The same for one tab of many: the more tabs, the more often somewhere. */
 const EVERY_MS_A_TAB: Readonly<Partial<Record<FaultName, number>>> = {
@@ -46,16 +52,6 @@ const EVERY_MS_A_TAB: Readonly<Partial<Record<FaultName, number>>> = {
   "two-tabs": 50_000,
   quota: 50_000,
   moody: 20_000,
-};
-
-/** What a command leaves in the ledger. */
-const EVENT_OF: Readonly<Record<string, LedgerEvent["type"]>> = {
-  "pause-run": "run-paused",
-  "resume-run": "run-resumed",
-  "stop-run": "run-stopped",
-  "roll-back": "run-rolled-back",
-  "block-volunteer": "volunteer-blocked",
-  "unblock-volunteer": "volunteer-unblocked",
 };
 
 /** What becomes of each message of one volunteer. */
@@ -81,16 +77,17 @@ export function weatherOf(plan: SimulationPlan, host: Host, purpose: string, tol
 export class Storm {
   readonly #options: StormOptions;
   readonly #endMs: number;
-  #isOver = false;
+  readonly #admin: Admin;
 
   constructor(options: StormOptions) {
     this.#options = options;
     this.#endMs = START_MS + options.plan.calmAtMs;
+    this.#admin = new Admin(options);
   }
 
   /** Nobody commands any more. */
   end(): void {
-    this.#isOver = true;
+    this.#admin.end();
   }
 
   begin(): void {
@@ -172,54 +169,15 @@ export class Storm {
       case "stall":
         host.stall(dice.scale(100, 10_000));
         return;
-      case "pause":
-        this.#command({ type: "pause-run" }, dice);
-        this.#later(dice.scale(200, 8_000), () => this.#command({ type: "resume-run" }, dice));
+      case "half-sent":
+        host.crashAtHalf(dice.chance(0.7) ? "killed" : "power-cut");
         return;
-      case "roll-back":
-        this.#rollBack(dice);
+      case "archive":
+        this.#options.archive(dice);
         return;
-      case "block": {
-        const { tabs } = this.#options;
-        const tab = tabs[dice.whole(1, tabs.length - 1)];
-        if (tab === undefined) return;
-        this.#command({ type: "block-volunteer", volunteer: tab.key }, dice);
-        this.#later(dice.scale(500, 8_000), () => this.#command({ type: "unblock-volunteer", volunteer: tab.key }, dice));
-        return;
-      }
-      case "stop":
-        this.#command({ type: "stop-run" }, dice);
-        return;
+      default:
+        this.#admin.befall(fault, dice);
     }
-  }
-
-  #rollBack(dice: Dice): void {
-    const run = this.#runOf(dice);
-    const book = run === null ? undefined : this.#options.witness.ledgers.get(run)?.book;
-    // Each costs rounds: often enough to matter, seldom enough to end.
-    if (book === undefined || book.version === 0 || book.version > 2 * book.spec.training.versions) return;
-    const version = Math.max(0, book.version - dice.whole(1, 4));
-    this.#command({ type: "roll-back", run, version }, dice);
-  }
-
-  #runOf(dice: Dice): string | null {
-    const runs = [...this.#options.witness.ledgers.keys()];
-    return runs.length === 0 ? null : dice.pick(runs);
-  }
-
-  #command(command: { readonly type: string; readonly [field: string]: unknown }, dice: Dice): void {
-    const { host, witness } = this.#options;
-    const run = command.run ?? this.#runOf(dice);
-    const { coordinator, ends } = host;
-    if (this.#isOver || coordinator === null || typeof run !== "string") return;
-    const isOfRun = command.type.endsWith("-run") || command.type === "roll-back";
-    const event = EVENT_OF[command.type];
-    const fromSeq = witness.ledgers.get(run)?.records.length ?? 0;
-    void coordinator.command(isOfRun ? { ...command, run } : command, "admin").then((reply) => {
-      // A key may be blocked in this run already, and only in others be blocked anew.
-      if (ends === host.ends && reply.ok && event !== undefined && (isOfRun || witness.ledgers.size === 1))
-        witness.commanded(run, event, fromSeq);
-    });
   }
 
   #befallTab(fault: FaultName, dice: Dice, tab: Tab, index: number): void {

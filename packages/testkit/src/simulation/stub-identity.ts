@@ -24,5 +24,8 @@ export function stubIdentity(name: string): Identity {
   return { publicKey, sign: (domain, value) => signatureOf(publicKey, domain, value) };
 }
 
+export const isStubSigned = (publicKey: string, domain: string, value: unknown, signature: string): boolean =>
+  signature === signatureOf(publicKey, domain, value);
+
 export const stubVerify: VerifySignature = (publicKey, domain, value, signature) =>
-  Promise.resolve(signature === signatureOf(publicKey, domain, value));
+  Promise.resolve(isStubSigned(publicKey, domain, value, signature));

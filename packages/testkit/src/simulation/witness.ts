@@ -2,9 +2,10 @@
 // and its connections everything that is said. Each sight is checked at once (invariants.ts). Knows no fault and no volunteer.
 import { isDeepStrictEqual } from "node:util";
 import type { Coordinator, VolunteerPort, VolunteerSession } from "@weft/coordinator";
-import { recordHash } from "@weft/ledger";
+import { canonicalJson, recordHash } from "@weft/ledger";
 import {
   type Assignment,
+  CHUNK_BYTES,
   type ContributionHeader,
   decodeFrame,
   ERROR_CODES,
@@ -94,6 +95,12 @@ export class Witness implements HostWatch {
   /** Processes are numbered: a dead one's last words count for nothing. */
   #process = 0;
   #compared = new Map<string, string>();
+  /** In which process the first chunk of each unfinished upload was taken. */
+  readonly #begun = new Map<string, number>();
+  /** Uploads that went on, by chunk, in another process than the one in which they began. */
+  resumed = 0;
+  /** Runs that went on from a version of another. */
+  wentOn = 0;
 
   constructor(fail: (violation: Violation) => void) {
     this.#fail = fail;
@@ -123,7 +130,11 @@ export class Witness implements HostWatch {
       contributions: inner.contributions,
       close: () => inner.close(),
       ledger: {
-        runs: () => inner.ledger.runs(),
+        runs: async () => {
+          const runs = await inner.ledger.runs();
+          if (process === this.#process) this.#checked(() => this.#found(runs, unopened));
+          return runs;
+        },
         append: async (run, records, durability) => {
           if (process === this.#process) this.#checked(() => this.#appended(run, records));
           // Durable is everything up to here: an empty durable append waits for what was refused before and kept.
@@ -197,13 +208,50 @@ export class Witness implements HostWatch {
   #appended(run: string, records: readonly LedgerRecord[]): void {
     for (const record of records) {
       const ledger = this.ledgers.get(run);
-      if (ledger === undefined) this.ledgers.set(run, new Ledger(run, record));
-      else ledger.append(record);
+      if (ledger !== undefined) ledger.append(record);
+      else {
+        this.#goesOn(record);
+        this.ledgers.set(run, new Ledger(run, record));
+      }
     }
   }
   #withdrawn(run: string, seq: number): void {
     const ledger = this.ledgers.get(run);
     if (ledger !== undefined) ledger.refusedFrom = Math.min(ledger.refusedFrom, seq);
+    // A run whose first record is refused does not exist, unless the next opening finds it on disk all the same.
+    if (seq === 0) this.ledgers.delete(run);
+  }
+  /** At an opening: a run that is gone was never promised to anybody. */
+  #found(runs: readonly string[], unopened: ReadonlySet<string>): void {
+    for (const run of unopened) {
+      const ledger = this.ledgers.get(run);
+      if (ledger === undefined || runs.includes(run)) continue;
+      hold("ledger-only-grows", ledger.durable === 0, () => `the run ${run} is gone, of which ${ledger.durable} records were on disk`);
+      this.ledgers.delete(run);
+    }
+  }
+  #goesOn({ event }: LedgerRecord): void {
+    if (event.type !== "run-created" || event.origin == null) return;
+    const { origin, spec, weights } = event;
+    const parent = this.ledgers.get(origin.run);
+    const point = parent?.book.pointOf(origin.version);
+    const what = `${event.run}, which goes on from version ${origin.version} of ${origin.run},`;
+    hold("goes-on-from-there", parent !== undefined && point !== undefined, () => `${what} goes on from nothing`);
+    const madeBy = parent.book.madeBy.get(origin.version) ?? Number.POSITIVE_INFINITY;
+    hold("goes-on-from-there", parent.isOnDisk(madeBy), () => `${what} is made before that version is on disk`);
+    const isNamed = origin.seq === madeBy && origin.head === parent.records[madeBy]?.hash;
+    hold("goes-on-from-there", isNamed, () => `${what} names record ${origin.seq}, not ${madeBy}`);
+    const { spec: before } = parent.book;
+    const isSameStream =
+      spec.seed === before.seed && spec.dataset === before.dataset && canonicalJson(spec.sampler) === canonicalJson(before.sampler);
+    const isSameKind = spec.training.optimizer.kind === before.training.optimizer.kind;
+    const isThere =
+      weights.sha256 === point.weights.sha256 &&
+      origin.position === (isSameStream ? point.position : 0) &&
+      origin.steps === (isSameStream ? point.steps : 0) &&
+      origin.optimizer?.sha256 === (isSameKind ? point.optimizer?.sha256 : undefined);
+    hold("goes-on-from-there", isThere, () => `${what} begins elsewhere`);
+    this.wentOn += 1;
   }
   #stored(run: string, count: number): void {
     const ledger = this.ledgers.get(run);
@@ -309,7 +357,22 @@ export class Witness implements HostWatch {
       if (value.kind === "lease") this.#offered(value.assignment, volunteer);
     } else if (event === "hello") {
       for (const assignment of (reply.value as { readonly open: readonly Assignment[] }).open) this.#offered(assignment, volunteer);
-    } else if (event === "chunk" && (reply.value as { readonly kind: string }).kind === "admitted") this.#acknowledged(message, volunteer);
+    } else if (event === "contribution") {
+      const { header } = message as { readonly header: ContributionHeader };
+      const key = `${header.run}/${answerKey(header)}`;
+      const { nextChunk } = reply.value as { readonly nextChunk: number };
+      const begun = this.#begun.get(key);
+      if (header.sizeBytes > CHUNK_BYTES && nextChunk > 0 && begun !== undefined && begun !== this.#process) {
+        this.resumed += 1;
+        this.#begun.delete(key);
+      }
+    } else if (event === "chunk") {
+      if ((reply.value as { readonly kind: string }).kind === "admitted") this.#acknowledged(message, volunteer);
+      else {
+        const of = decodeFrame(message as Uint8Array)?.header as Pick<ContributionHeader, "run" | "lease" | "attempt">;
+        this.#begun.set(`${of.run}/${answerKey({ ...of, volunteer })}`, this.#process);
+      }
+    }
   }
 
   #offered({ run, lease, attempt, version, weights }: Assignment, volunteer: string): void {
@@ -321,7 +384,7 @@ export class Witness implements HostWatch {
     );
     hold(
       "offered-is-recorded",
-      book.weightsOf(version)?.sha256 === weights.sha256,
+      book.pointOf(version)?.weights.sha256 === weights.sha256,
       () => `lease ${lease} names other weights than those of version ${version}`,
     );
     this.#shown(run, version, `lease ${lease}`);

@@ -1,9 +1,8 @@
 // Unfinished uploads as temporary files in the data folder: the event loop appends, the computing thread reads. Beside the bytes of each
 // upload lies the line with which it began, so that a later process can go on with it. Nothing is synced: the core finds out what a power cut
 // spoiled. Knows nothing of what the bytes mean; the core holds the cap.
-import assert from "node:assert/strict";
-import type { UploadSpool } from "@weft/coordinator";
 import { type Disk, toFault } from "@weft/storage";
+import type { UploadSpool } from "./upload-spool.ts";
 
 const BYTES = ".part";
 const ABOUT = ".begun";
@@ -11,7 +10,7 @@ const ABOUT = ".begun";
 /** In `folder`, which is made with the first upload. */
 export function diskSpool(disk: Disk, folder: string): UploadSpool {
   const fileOf = (name: string, ending: string): string => {
-    assert(/^[a-z0-9.-]{1,200}$/.test(name) && !name.includes(".."), "spool names are made by the core");
+    if (!/^[a-z0-9.-]{1,200}$/.test(name) || name.includes("..")) throw new Error(`spool names are made by the core, not ${name}`);
     return `${folder}/${name}${ending}`;
   };
   const guarded = async <T>(doing: string, work: () => Promise<T>): Promise<T> => {
