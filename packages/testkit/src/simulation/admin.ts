@@ -32,6 +32,8 @@ const MOST_RUNS = 3;
 export class Admin {
   readonly #options: AdminOptions;
   #isOver = false;
+  /** Commands that are not answered, each with the process that was asked. */
+  readonly #asked = new Set<{ readonly ends: number }>();
 
   constructor(options: AdminOptions) {
     this.#options = options;
@@ -40,6 +42,11 @@ export class Admin {
   /** Commands nothing any more. */
   end(): void {
     this.#isOver = true;
+  }
+
+  /** What was ordered may still come to be: a process that has ended answers nothing. */
+  get isAsking(): boolean {
+    return [...this.#asked].some(({ ends }) => ends === this.#options.host.ends);
   }
 
   befall(fault: FaultName, dice: Dice): void {
@@ -107,7 +114,10 @@ export class Admin {
     const isOfRun = !command.type.endsWith("-volunteer");
     const event = EVENT_OF[command.type];
     const fromSeq = event === "run-created" ? 0 : (witness.ledgers.get(run)?.records.length ?? 0);
+    const asked = { ends };
+    this.#asked.add(asked);
     void coordinator.command(isOfRun ? { ...command, run } : command, "admin").then((reply) => {
+      this.#asked.delete(asked);
       // A key may be blocked in this run already, and only in others be blocked anew.
       if (ends === host.ends && reply.ok && event !== undefined && (isOfRun || witness.ledgers.size === 1))
         witness.commanded(reply.value?.run ?? run, event, fromSeq);

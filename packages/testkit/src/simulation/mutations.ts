@@ -247,16 +247,14 @@ export const MUTATIONS = {
     make: () => {
       const lost = new Set<string>();
       return {
-        compute: withCompute((inner) => ({
-          checkpoint: async (input) => {
-            const archive = await inner.checkpoint(input);
-            lost.add(archive.sha256);
-            return archive;
-          },
-        })),
         storage: withParts(({ blobs }) => ({
           blobs: {
-            put: (bytes) => blobs.put(bytes),
+            put: async (bytes) => {
+              const ref = await blobs.put(bytes);
+              // As host.ts writes them.
+              if (/^\S+ \d+ [0-9a-f]{64}$/.test(new TextDecoder().decode(bytes))) lost.add(ref.sha256);
+              return ref;
+            },
             get: (sha256) => (lost.has(sha256) ? Promise.resolve(null) : blobs.get(sha256)),
             getRange: (sha256, start, end) => blobs.getRange(sha256, start, end),
             size: (sha256) => blobs.size(sha256),

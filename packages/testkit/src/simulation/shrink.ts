@@ -28,15 +28,21 @@ export async function shrink(
     best = { options, outcome, tried };
     return true;
   };
-  // Faults first: those that remain say most. Only what struck can matter.
-  for (const fault of Object.keys(failed.faults) as FaultName[])
-    if (!(best.options.without ?? []).includes(fault)) await better({ ...best.options, without: [...(best.options.without ?? []), fault] });
+  // Only what struck can matter.
+  const withoutFaults = async (): Promise<void> => {
+    for (const fault of Object.keys(best.outcome.faults) as FaultName[])
+      if (!(best.options.without ?? []).includes(fault))
+        await better({ ...best.options, without: [...(best.options.without ?? []), fault] });
+  };
+  // Faults first: those that remain say most. A smaller form may be struck by others.
+  await withoutFaults();
   for (const field of ["volunteers", "versions"] as const)
     for (const smaller of [1, 2, 3, 5, 8, 13, 21, 34, 55, 89]) {
       const now = best.options[field];
       if (now !== undefined && smaller >= now) break;
       if (await better({ ...best.options, [field]: smaller })) break;
     }
+  await withoutFaults();
   return { ...best, tried };
 }
 

@@ -132,7 +132,8 @@ export async function simulate(
     return isSo();
   };
 
-  const isOver = (): boolean => machines.every((machine) => machine.witness.isOver() && machine.host.coordinator !== null);
+  const isOver = (): boolean =>
+    !storm.isAsking && machines.every((machine) => machine.witness.isOver() && machine.host.coordinator !== null);
   let replayed = { recomputed: 0, givenUp: 0 };
 
   const play = async (): Promise<void> => {

@@ -90,6 +90,11 @@ export class Storm {
     this.#admin.end();
   }
 
+  /** What an admin ordered may still come to be. */
+  get isAsking(): boolean {
+    return this.#admin.isAsking;
+  }
+
   begin(): void {
     const { plan, host, tabs } = this.#options;
     if (plan.faults.has("slow-disk")) this.#slowDisk();

@@ -265,6 +265,8 @@ export class Witness implements HostWatch {
     isAlive: () => boolean,
     unopened: Set<string>,
   ): AsyncGenerator<LedgerRecord> {
+    // Who reads an open run looks something up, while more may be written; only an opening believes nothing but what it reads.
+    if (this.#coordinator?.inside().runs.some((open) => open.run === run && open.state !== null) === true) return yield* records;
     const read: LedgerRecord[] = [];
     for await (const record of records) {
       read.push(record);
