@@ -1,5 +1,8 @@
 // `weft donate`: what it refuses, and as a process of its own against a real coordinator: it works, and it leaves as it should.
 import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, vi } from "vitest";
 import { digitsRun } from "../../../coordinator/src/demonstration.ts";
@@ -17,8 +20,14 @@ vi.mock("../volunteer/dawn.ts", async (original) => ({
 const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 
-function donate(...args: string[]) {
-  const child = spawn(process.execPath, ["--import", "tsx", MAIN, "donate", ...args], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+const donate = (...args: string[]) => donateWith({}, ...args);
+
+function donateWith(env: NodeJS.ProcessEnv, ...args: string[]) {
+  const child = spawn(process.execPath, ["--import", "tsx", MAIN, "donate", ...args], {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
   let [out, err] = ["", ""];
   child.stdout.on("data", (text) => {
     out += String(text);
@@ -49,6 +58,23 @@ describe("weft donate", () => {
   ])("refuses %s %s", async (option, value) => {
     const { code, err } = await weft(["donate", option, value]);
     expect([code, err.startsWith(`error: option '${option} `)]).toEqual([1, true]);
+  });
+
+  it("ends at once, in one sentence, where WebGPU is asked for and has no adapter", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "weft-dawn-"));
+    try {
+      // Found where the real package is not installed; that one finds no adapter either where there is no GPU.
+      mkdirSync(join(folder, "webgpu"));
+      writeFileSync(
+        join(folder, "webgpu", "index.js"),
+        "exports.globals = {};\nexports.create = () => ({ requestAdapter: async () => null });\n",
+      );
+      const { code, last, err } = await donateWith({ NODE_PATH: folder }, "http://127.0.0.1:9", "--backend", "webgpu").ended;
+      expect([code, last]).toEqual([1, ""]);
+      expect(err.trim().split("\n")).toEqual([expect.stringMatching(/^There is no GPU to lend here: .*adapter.*the processor is lent\.$/)]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("works, says goodbye when it is interrupted, and leaves by itself when its hours are over", async () => {

@@ -5,11 +5,11 @@ import { availableParallelism } from "node:os";
 import { volunteerData } from "@weft/datasets";
 import { isDisplayName } from "@weft/protocol";
 import { drawSample, visitedSample } from "@weft/training";
-import { httpBlobs, socketTransport, systemClock, Volunteer } from "@weft/volunteer";
+import { httpBlobs, socketTransport, systemClock, Volunteer, type VolunteerEngine } from "@weft/volunteer";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { io } from "socket.io-client";
 import { hasDawn, WITHOUT_DAWN } from "../volunteer/dawn.ts";
-import { type Backend, nodeEngine } from "../volunteer/engine-thread.ts";
+import { type Backend, type EngineWishes, nodeEngine } from "../volunteer/engine-thread.ts";
 import { identityFrom } from "../volunteer/identity-file.ts";
 import { progressText, statusText } from "../volunteer/progress.ts";
 import { residualFiles } from "../volunteer/residual-files.ts";
@@ -68,14 +68,27 @@ function drawer(show: () => string): () => void {
   };
 }
 
+/** A GPU that was asked for and is not there is not waited for: a volunteer would try it again and again, as one that was lost. */
+const gpuEngine = (wishes: EngineWishes): Promise<VolunteerEngine> =>
+  nodeEngine(wishes).catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`There is no GPU to lend here: ${reason}. Without \`--backend webgpu\` the processor is lent.`);
+  });
+
 async function lend(url: string, { name, run, effort, hours, backend, key, local }: DonateOptions): Promise<void> {
   if (backend === "webgpu" && !hasDawn()) throw new Error(WITHOUT_DAWN);
+  // Beside a coordinator one processor is left to it.
+  const wishes = { preference: backend, threads: availableParallelism() - (local ? 1 : 0) };
+  let first = backend === "webgpu" ? await gpuEngine(wishes) : null;
   if (backend === "auto" && !local && !hasDawn()) process.stdout.write(`${WITHOUT_DAWN} Until then this lends the processor.\n`);
   const residuals = residualFiles(key ?? null);
   const volunteer = new Volunteer({
     identity: await identityFrom(key ?? null),
-    // Beside a coordinator one processor is left to it.
-    createEngine: () => nodeEngine({ preference: backend, threads: availableParallelism() - (local ? 1 : 0) }),
+    createEngine: async () => {
+      const engine = first ?? (await nodeEngine(wishes));
+      first = null;
+      return engine;
+    },
     data: (blobs) => volunteerData({ blobs, draw: drawSample, visit: visitedSample }),
     blobs: httpBlobs(url),
     hash: async (bytes) => createHash("sha256").update(bytes).digest("hex"),
