@@ -70,11 +70,17 @@ function plansOf(short: boolean): readonly Plan[] {
     },
     {
       case: { name: "lstm, unroll 80", rows: short ? 1 : 8, model: lstm(80, short ? 32 : 128) },
-      engines: short ? ["weft webgpu"] : ["weft webgpu", "weft wasm", ...THREADS],
+      engines: short ? ["weft webgpu"] : ["weft webgpu", "weft wasm", ...THREADS, "jax-js webgpu", "jax-js wasm"],
       turns: 5,
       dispatches: { most: 800 },
     },
   ];
+}
+
+function whyNot(engine: EngineName): string {
+  if (engine === "stock wasm") return "it has no gradient of a convolution's filter";
+  if (engine.startsWith("jax-js")) return "it has no loop: so long a window would be compiled place by place";
+  return "it does not train this model";
 }
 
 const most = (value: number): Goal => ({ at: "most", value });
@@ -96,7 +102,7 @@ function rowsOf({ case: given, dispatches }: Plan, figures: readonly StepFigures
   const unit = model.kind === "cnn" ? "images/s" : "tokens/s";
   const counts = figures.flatMap(({ engine, figures: found }) => {
     if (found === null)
-      return short ? [] : [row(engine, null, "ms a step", null, "", "it does not train this model, or is not written for it")];
+      return short ? [] : [row(engine, null, "ms a step", null, "", whyNot(engine))];
     const onGpu = engine.endsWith("webgpu");
     return [
       ...(onGpu
