@@ -48,6 +48,17 @@ export default defineConfig({
         },
       },
       {
+        // The tests of WebGPU in Node, by hand: for a GPU that no browser here reaches. See packages/webgpu/test/dawn-setup.ts.
+        test: {
+          name: "dawn",
+          root: import.meta.dirname,
+          include: ["packages/{webgpu,engine}/src/**/*.browser.test.ts"],
+          exclude: ["packages/engine/src/{browser-memory,threads}.browser.test.ts"],
+          setupFiles: ["packages/webgpu/test/dawn-setup.ts"],
+          fileParallelism: false,
+        },
+      },
+      {
         server: { headers: ISOLATED },
         test: {
           name: "browser",

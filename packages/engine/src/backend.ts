@@ -1,7 +1,7 @@
 // One backend of TensorFlow.js as the engine uses it: where parameters live, how tensors are read back flat. Knows no model.
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
-import type { DeviceInfo, ModelSpec } from "@weft/protocol";
+import type { DeviceInfo, ModelSpec, Precision } from "@weft/protocol";
 import type { Batch, OptimizerKind, ParameterLayout } from "@weft/tensors";
 
 export interface Parameters {
@@ -49,12 +49,14 @@ export interface Backend {
   parameters(layout: ParameterLayout): Parameters;
   /** Values of f32 tensors, one behind the other. */
   read(tensors: readonly tf.Tensor[]): Promise<Float32Array>;
-  /** A computation on batches of the sizes of `example`, whose results are f32 tensors of its own making. */
-  program(example: Batch, run: (batch: ModelTensors) => readonly tf.Tensor[]): Program;
+  /** A computation on batches of the sizes of `example`, whose results are f32 tensors of its own making. `f16` only where `half` is usable. */
+  program(example: Batch, run: (batch: ModelTensors) => readonly tf.Tensor[], precision: Precision): Program;
   /** Steps on `parameters` by what `program` gives, both made by this backend: the gradients in the layout's order, then the loss. */
   trainer(parameters: Parameters, program: Program, options: TrainerOptions): Promise<Trainer>;
   /** Kernels of our own that slower ones can stand in for. */
   readonly optional: OptionalKernels;
+  /** Products of factors in half precision; absent: this backend has none. */
+  readonly half?: HalfPrecision;
   /** How many rows of a model's batches fit at once, where that was found out; absent: memory is no matter here. */
   readonly capacity?: Capacity;
   dispose(): void;
@@ -76,6 +78,13 @@ export const NO_OPTIONAL_KERNELS: OptionalKernels = {
   restore: () => undefined,
   remember: () => Promise.resolve(),
 };
+
+export interface HalfPrecision {
+  /** Among the optional kernels. */
+  readonly name: string;
+  /** The device has it, and it is not struck. */
+  readonly usable: boolean;
+}
 
 export interface Capacity {
   /** Null: as many as wanted, as far as is known. */

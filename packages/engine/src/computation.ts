@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { layoutFor, sampleLength } from "@weft/models";
 import { logits, lossSum, type ModelTensors, type NamedTensors } from "@weft/models/tf";
-import { type ModelSpec, readsText } from "@weft/protocol";
+import { type ModelSpec, type Precision, readsText } from "@weft/protocol";
 import {
   type Batch,
   type LocalSteps,
@@ -18,6 +18,7 @@ import { piecesOf } from "./micro-batches.ts";
 export class Computation {
   readonly model: ModelSpec;
   readonly microBatch: number;
+  readonly precision: Precision;
   readonly layout: ParameterLayout;
   readonly #backend: Backend;
   readonly #parameters: Parameters;
@@ -31,14 +32,15 @@ export class Computation {
   /** Whose state the trainer holds. */
   #state: string | null = null;
 
-  constructor(backend: Backend, model: ModelSpec, microBatch: number) {
+  constructor(backend: Backend, model: ModelSpec, microBatch: number, precision: Precision) {
     this.model = model;
     this.microBatch = microBatch;
+    this.precision = precision;
     this.layout = layoutFor(model);
     this.#backend = backend;
     backend.use();
     this.#parameters = backend.parameters(this.layout);
-    this.#program = backend.program(emptyBatch(model, microBatch), (tensors) => this.#lossAndGradients(tensors));
+    this.#program = backend.program(emptyBatch(model, microBatch), (tensors) => this.#lossAndGradients(tensors), precision);
   }
 
   setWeights(flat: Float32Array): void {

@@ -55,11 +55,11 @@ async function open(options: EngineOptions) {
   }
 }
 
-async function openGpu({ gpu = globalThis.navigator?.gpu, allowSoftwareGpu, memory, precision }: EngineOptions) {
+async function openGpu({ gpu = globalThis.navigator?.gpu, allowSoftwareGpu, memory }: EngineOptions) {
   // `navigator.gpu` is absent outside a secure context and in Node, whatever the types say.
   if ((gpu as GPU | undefined) === undefined) throw new EngineUnavailableError("no-webgpu", "This environment has no WebGPU");
   const { openWebGpu } = await import("./webgpu-backend.ts");
-  return openWebGpu({ gpu, allowSoftware: allowSoftwareGpu, memory, precision });
+  return openWebGpu({ gpu, allowSoftware: allowSoftwareGpu, memory });
 }
 
 async function openWasm({ threads }: Pick<EngineOptions, "threads">) {

@@ -1,6 +1,6 @@
 // What an engine is: a model on some device that turns a micro-batch into a flat gradient, or several batches into what training on them
 // changes. Types alone; nothing here loads TensorFlow.js.
-import type { DeviceInfo, ModelSpec } from "@weft/protocol";
+import type { DeviceInfo, ModelSpec, Precision } from "@weft/protocol";
 import type { Batch, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import type { ThreadOptions } from "@weft/wasm";
 import type { KernelMemory } from "@weft/webgpu";
@@ -22,9 +22,12 @@ export interface Engine {
   /** Compares fixed gradients with stored ones: of an mlp, which every device must get right, and of the loaded model's kind. The other
    *  kinds are tested when the first model of theirs is loaded, so that nobody waits for shaders that are not needed. */
   selfTest(): Promise<SelfTestResult>;
-  /** Prepares for batches of exactly `microBatch` rows and compiles what they need. Idempotent for the same model and size.
+  /** Prepares for batches of exactly `microBatch` rows and compiles what they need. Idempotent for the same arguments. With `f16` (absent:
+   *  `f32`) steps hold the factors of their products in half precision, where the device can and does it rightly.
    *  Throws EngineUnfitError where the device computes models of this kind wrongly. */
-  load(model: ModelSpec, microBatch: number): Promise<void>;
+  load(model: ModelSpec, microBatch: number, precision?: Precision): Promise<void>;
+  /** In what steps of the loaded model hold the factors of their products; all else is f32. */
+  readonly precision: Precision;
   setWeights(flat: Float32Array): Promise<void>;
   /** Sums of loss and gradient over the rows with weight 1. */
   step(batch: Batch): Promise<StepResult>;
@@ -47,8 +50,6 @@ export interface EngineOptions {
   readonly gpu?: GPU;
   /** Where it is kept what was found out of a GPU: its fastest kernels, those it gets wrong, how much fits. Absent: nowhere. */
   readonly memory?: KernelMemory;
-  /** `f16`: products may stage their factors in half precision where the GPU can, and sum in f32. Absent: `f32`. */
-  readonly precision?: "f32" | "f16";
   /** Threads for WASM, where they can be had: in Node, and where a page is cross-origin isolated and the engine not in a window. Absent: one.
    *  Gradients are the same to the last bit. Engines beside one another in a thread share what the first one that asked for threads was given. */
   readonly threads?: ThreadOptions;

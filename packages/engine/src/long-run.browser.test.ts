@@ -2,11 +2,12 @@
 // Counts, not the process's size. A missing adapter fails.
 import * as tf from "@tensorflow/tfjs-core";
 import { probeBatch, probeWeights } from "@weft/models";
+import type { ModelSpec } from "@weft/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { watchBuffers } from "../test/live-buffers.ts";
 import { createEngine, type Engine } from "./index.ts";
 
-const MODEL = { kind: "mlp", inputs: 8, hidden: [12], classes: 4 } as const;
+const MODEL: ModelSpec = { kind: "mlp", inputs: 8, hidden: [12], classes: 4 };
 const ROWS = 4;
 
 let engine: Engine;

@@ -2,10 +2,11 @@
 // process's size.
 import * as tf from "@tensorflow/tfjs-core";
 import { probeBatch, probeWeights } from "@weft/models";
+import type { ModelSpec } from "@weft/protocol";
 import { expect, it } from "vitest";
 import { createEngine } from "./index.ts";
 
-const MODEL = { kind: "mlp", inputs: 8, hidden: [12], classes: 4 } as const;
+const MODEL: ModelSpec = { kind: "mlp", inputs: 8, hidden: [12], classes: 4 };
 const ROWS = 4;
 
 it("2,000 steps of an mlp hold as much as 20, new weights at each", { timeout: 60_000 }, async () => {

@@ -1,5 +1,5 @@
 // Compares fixed gradients of a backend with stored ones. Devices that return zeros, NaN or garbage exist; they must not train.
-import type { ModelSpec } from "@weft/protocol";
+import type { ModelSpec, Precision } from "@weft/protocol";
 import type { ParameterLayout, StepResult } from "@weft/tensors";
 import type { Backend } from "./backend.ts";
 import { Computation } from "./computation.ts";
@@ -10,19 +10,29 @@ import { goldenOf } from "./self-test-goldens.ts";
 /** Relative error (norm of the difference over norm) allowed to each parameter. Honest f32 backends stay near 1e-6; WGSL allows its
  *  divisions, exponentials and square roots a few units in the last place, which this leaves ample room for, and garbage none. */
 export const SELF_TEST_TOLERANCE = 1e-4;
+/** The same for steps in half precision: both factors of a product are off by up to 2^-11 of themselves, and what layers make of that is some
+ *  thousandths of a gradient; garbage is off by its whole size. */
+export const HALF_TOLERANCE = 0.02;
 /** What stands for an infinite or undefined error in JSON. */
 const BEYOND = 1e9;
 
 /** Checks models of these kinds. Never rejects for wrong numbers; it does for a lost device. */
-export async function runSelfTest(backend: Backend, kinds: readonly ModelSpec["kind"][]): Promise<SelfTestResult> {
-  const computations = kinds.map((kind) => new Computation(backend, SELF_TEST_CASES[kind].model, SELF_TEST_CASES[kind].batch().rows));
+export async function runSelfTest(
+  backend: Backend,
+  kinds: readonly ModelSpec["kind"][],
+  precision: Precision = "f32",
+): Promise<SelfTestResult> {
+  const tolerance = precision === "f16" ? HALF_TOLERANCE : SELF_TEST_TOLERANCE;
+  const computations = kinds.map(
+    (kind) => new Computation(backend, SELF_TEST_CASES[kind].model, SELF_TEST_CASES[kind].batch().rows, precision),
+  );
   try {
     for (const computation of computations) await computation.prepare();
     let relativeError = 0;
     for (const [index, kind] of kinds.entries()) {
       const computation = computations[index] as Computation;
       computation.setWeights(SELF_TEST_CASES[kind].weights());
-      const found = judge(kind, computation.layout, await computation.step(SELF_TEST_CASES[kind].batch()), goldenOf(kind));
+      const found = judge(kind, computation.layout, await computation.step(SELF_TEST_CASES[kind].batch()), goldenOf(kind), tolerance);
       if (found.fault !== null)
         return { passed: false, relativeError: found.relativeError, detail: `${backend.info.backend}: ${found.fault}` };
       relativeError = Math.max(relativeError, found.relativeError);
@@ -57,6 +67,10 @@ export async function testAndStrike(
   return { result: first, struck: [] };
 }
 
+/** Whether steps in half precision are right for models of this kind. As `runSelfTest`, it rejects for a lost device alone. */
+export const testHalf = (backend: Backend, kind: ModelSpec["kind"]): Promise<SelfTestResult> =>
+  runSelfTest(backend, [kind], "f16").catch(uncompiled);
+
 /** A shader that the device does not compile is a failed test; any other fault is not ours to judge. */
 function uncompiled(error: unknown): SelfTestResult {
   if (!(error instanceof Error) || error.name !== "GPUPipelineError") throw error;
@@ -69,6 +83,7 @@ export function judge(
   layout: ParameterLayout,
   { gradientSum, lossSum }: StepResult,
   golden: Float32Array,
+  tolerance = SELF_TEST_TOLERANCE,
 ): { readonly relativeError: number; readonly fault: string | null } {
   let worst = compare([lossSum], golden.subarray(layout.size));
   let where = "loss";
@@ -76,7 +91,7 @@ export function judge(
     const error = compare(gradientSum.subarray(offset, offset + size), golden.subarray(offset, offset + size));
     if (error > worst) [worst, where] = [error, `gradient of ${name}`];
   }
-  if (worst <= SELF_TEST_TOLERANCE) return { relativeError: worst, fault: null };
+  if (worst <= tolerance) return { relativeError: worst, fault: null };
   const zeros = gradientSum.every((value) => value === 0);
   const how = zeros
     ? "all gradients are zero"

@@ -24,6 +24,7 @@ const gate = () => {
 /** Answers with the sum of its weights as the loss; loads as soon as its gate opens. */
 class ScriptedEngine implements Engine {
   readonly device: DeviceInfo;
+  readonly precision = "f32";
   readonly lost: Promise<string>;
   readonly loads: ModelSpec[] = [];
   readonly loading = gate();

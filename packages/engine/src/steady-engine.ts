@@ -1,7 +1,7 @@
 // An engine that outlives its GPU, or the threads it computes with: when the device is lost it opens another one, or goes on in WASM for good,
 // loads what was loaded and computes the call in hand again. Steps that are light enough for it do not wait for that: WASM stands in until the
 // other device is ready. A step changes nothing but what it answers, so nothing is lost and nothing counts twice. Knows no backend.
-import type { DeviceInfo, ModelSpec } from "@weft/protocol";
+import type { DeviceInfo, ModelSpec, Precision } from "@weft/protocol";
 import type { Batch, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import type { Engine, SelfTestResult } from "./engine.ts";
 import { multiplyAdds } from "./step-cost.ts";
@@ -23,6 +23,7 @@ export interface SteadyOptions {
 interface Loaded {
   readonly model: ModelSpec;
   readonly microBatch: number;
+  readonly precision: Precision;
 }
 const isLight = ({ model, microBatch }: Loaded): boolean => multiplyAdds(model, microBatch) <= LIGHT_STEP;
 const same = (a: Loaded | null, b: Loaded): boolean => a !== null && JSON.stringify(a) === JSON.stringify(b);
@@ -67,10 +68,14 @@ export class SteadyEngine implements Engine {
     return this.#call((engine) => engine.selfTest());
   }
 
-  async load(model: ModelSpec, microBatch: number): Promise<void> {
-    const loaded = { model, microBatch };
+  get precision(): Precision {
+    return this.#engine.precision;
+  }
+
+  async load(model: ModelSpec, microBatch: number, precision: Precision = "f32"): Promise<void> {
+    const loaded = { model, microBatch, precision };
     if (!isLight(loaded)) await this.#successor?.decided;
-    await this.#call((engine) => engine.load(model, microBatch));
+    await this.#call((engine) => engine.load(model, microBatch, precision));
     if (same(this.#loaded, loaded)) return;
     this.#loaded = loaded;
     this.#weights = null;
@@ -193,7 +198,7 @@ export class SteadyEngine implements Engine {
     let made: Engine | null = null;
     try {
       made = await this.#options.standIn();
-      await made.load(loaded.model, loaded.microBatch);
+      await made.load(loaded.model, loaded.microBatch, loaded.precision);
       return made;
     } catch {
       // Whoever called waits for the device that is being opened.
@@ -216,7 +221,7 @@ export class SteadyEngine implements Engine {
       try {
         for (let loaded: Loaded | null = null; this.#loaded !== null && loaded !== this.#loaded; ) {
           loaded = this.#loaded;
-          await Promise.race([engine.load(loaded.model, loaded.microBatch), failed]);
+          await Promise.race([engine.load(loaded.model, loaded.microBatch, loaded.precision), failed]);
         }
         return engine;
       } catch (error) {

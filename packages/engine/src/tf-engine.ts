@@ -1,22 +1,24 @@
 // The engine on TensorFlow.js: holds the loaded computation, and trusts a device with a kind of model once its gradients were right.
 import * as tf from "@tensorflow/tfjs-core";
 import { scoreLogits } from "@weft/models";
-import type { DeviceInfo, ModelSpec } from "@weft/protocol";
+import type { DeviceInfo, ModelSpec, Precision } from "@weft/protocol";
 import type { Batch, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import { type Backend, DeviceMemoryError } from "./backend.ts";
 import { Computation } from "./computation.ts";
 import { type Engine, EngineUnfitError, type SelfTestResult } from "./engine.ts";
 import { stepInPieces } from "./micro-batches.ts";
-import { testAndStrike } from "./self-test.ts";
+import { testAndStrike, testHalf } from "./self-test.ts";
 
 export class TfEngine implements Engine {
   readonly lost: Promise<string>;
   readonly #backend: Backend;
   /** For batches of `microBatch` rows as asked for, or of fewer where the device's memory does not hold them. */
-  #loaded: { readonly computation: Computation; readonly microBatch: number } | null = null;
+  #loaded: { readonly computation: Computation; readonly microBatch: number; readonly asked: Precision } | null = null;
   #weights: Float32Array | null = null;
   /** Kinds of model whose gradients have been found right. */
   readonly #trusted = new Set<ModelSpec["kind"]>();
+  /** The same in half precision. */
+  readonly #trustedInHalf = new Set<ModelSpec["kind"]>();
   /** Kernels that were found wrong on this device and are not used. */
   readonly #struck = new Set<string>();
 
@@ -29,6 +31,7 @@ export class TfEngine implements Engine {
     for (const name of backend.optional.remembered) this.#struck.add(name);
     if (before === undefined || !sameDevice(before.device, backend.info)) return;
     for (const kind of before.#trusted) this.#trusted.add(kind);
+    for (const kind of before.#trustedInHalf) this.#trustedInHalf.add(kind);
     for (const name of before.#struck) {
       this.#struck.add(name);
       if (backend.optional.names.includes(name)) backend.optional.strike(name);
@@ -44,16 +47,22 @@ export class TfEngine implements Engine {
     return this.#test(kind === "mlp" ? ["mlp"] : ["mlp", kind]);
   }
 
-  async load(model: ModelSpec, microBatch: number): Promise<void> {
-    if (this.#loaded?.microBatch === microBatch && sameModel(this.#loaded.computation.model, model)) return;
+  get precision(): Precision {
+    return this.#loaded?.computation.precision ?? "f32";
+  }
+
+  async load(model: ModelSpec, microBatch: number, asked: Precision = "f32"): Promise<void> {
+    const loaded = this.#loaded;
+    if (loaded?.microBatch === microBatch && loaded.asked === asked && sameModel(loaded.computation.model, model)) return;
     this.#unload();
     this.#weights = null;
     if (!this.#trusted.has(model.kind)) {
       const result = await this.#test([model.kind]);
       if (!result.passed) throw new EngineUnfitError(result.detail);
     }
+    const precision = asked === "f16" && (await this.#halfIsRight(model.kind)) ? "f16" : "f32";
     const rows = Math.min(microBatch, (await this.#backend.capacity?.rows(model)) ?? microBatch);
-    this.#loaded = { computation: await this.#prepared(model, rows), microBatch };
+    this.#loaded = { computation: await this.#prepared(model, rows, precision), microBatch, asked };
     for (const name of this.#backend.optional.remembered) this.#struck.add(name);
   }
 
@@ -91,8 +100,8 @@ export class TfEngine implements Engine {
     this.#loaded = null;
   }
 
-  async #prepared(model: ModelSpec, rows: number): Promise<Computation> {
-    const computation = new Computation(this.#backend, model, rows);
+  async #prepared(model: ModelSpec, rows: number, precision: Precision): Promise<Computation> {
+    const computation = new Computation(this.#backend, model, rows, precision);
     try {
       await computation.prepare();
       return computation;
@@ -117,13 +126,29 @@ export class TfEngine implements Engine {
   async #shrink(fault: DeviceMemoryError): Promise<void> {
     const loaded = this.#loaded;
     if (loaded === null || loaded.computation.microBatch === 1) throw fault;
-    const { model } = loaded.computation;
+    const { model, precision } = loaded.computation;
     const rows = Math.ceil(loaded.computation.microBatch / 2);
     this.#unload();
-    const computation = await this.#prepared(model, rows);
+    const computation = await this.#prepared(model, rows, precision);
     if (this.#weights !== null) computation.setWeights(this.#weights);
-    this.#loaded = { computation, microBatch: loaded.microBatch };
+    this.#loaded = { ...loaded, computation };
     await this.#backend.capacity?.remember(model, rows);
+  }
+
+  /** A device that gets it wrong does without it from then on: f32 is its slower twin. */
+  async #halfIsRight(kind: ModelSpec["kind"]): Promise<boolean> {
+    const { half, optional } = this.#backend;
+    if (half?.usable !== true) return false;
+    if (this.#trustedInHalf.has(kind)) return true;
+    const { passed } = await testHalf(this.#backend, kind);
+    if (passed) {
+      this.#trustedInHalf.add(kind);
+      return true;
+    }
+    optional.strike(half.name);
+    this.#struck.add(half.name);
+    await optional.remember([...this.#struck]);
+    return false;
   }
 
   async #test(kinds: readonly ModelSpec["kind"][]): Promise<SelfTestResult> {

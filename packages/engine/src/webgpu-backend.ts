@@ -6,12 +6,15 @@ import type { ModelSpec } from "@weft/protocol";
 import type { Batch } from "@weft/tensors";
 import {
   adapterKey,
+  canHalf,
   choicesOf,
   compileAhead,
   DeviceInputs,
   DeviceParameters,
   FlatReadBack,
   forgetfulMemory,
+  HALF,
+  inPrecision,
   installKernels,
   type KernelMemory,
   OPTIONAL_KERNELS,
@@ -33,7 +36,6 @@ export interface WebGpuOptions {
   readonly gpu: GPU;
   readonly allowSoftware: boolean;
   readonly memory?: KernelMemory | undefined;
-  readonly precision?: "f32" | "f16" | undefined;
 }
 
 /** A kernel that was struck is tried again after this: drivers are mended, and so are kernels. */
@@ -41,7 +43,7 @@ const STRUCK_FOR_MS = 14 * 24 * 3600 * 1000;
 /** Measuring kernels is part of warming up, which somebody waits for. */
 const TUNING_MS = 2_000;
 
-export async function openWebGpu({ gpu, allowSoftware, memory = forgetfulMemory(), precision = "f32" }: WebGpuOptions): Promise<Backend> {
+export async function openWebGpu({ gpu, allowSoftware, memory = forgetfulMemory() }: WebGpuOptions): Promise<Backend> {
   const opened = await openDevice({ gpu, allowSoftware });
   if (!opened.ok) throw new EngineUnavailableError("no-webgpu", opened.message);
   const { device, description, software, info } = opened.value;
@@ -56,7 +58,7 @@ export async function openWebGpu({ gpu, allowSoftware, memory = forgetfulMemory(
     // A software adapter is no device to be fast on: what is measured there says nothing.
     if (software || choicesOf(backend).wanted.size === 0) return false;
     const now = (): number => performance.now();
-    const struck = await tuneMatmul(backend, { memory, adapter, half: precision === "f16", budgetMs: TUNING_MS, now });
+    const struck = await tuneMatmul(backend, { memory, adapter, budgetMs: TUNING_MS, now });
     struckTilings.push(...struck.map(({ kernel, reason }) => `${kernel} (${reason})`));
     useBackend(WEBGPU);
     return true;
@@ -67,7 +69,14 @@ export async function openWebGpu({ gpu, allowSoftware, memory = forgetfulMemory(
     use: () => useBackend(WEBGPU),
     parameters: (layout) => new DeviceParameters(backend, layout),
     read: (tensors) => readBack.read(tensors),
-    program: (example, run) => new DeviceProgram(backend, readBack, example, run, tune),
+    program: (example, run, precision) =>
+      new DeviceProgram(backend, readBack, example, (batch) => inPrecision(precision, () => run(batch)), tune),
+    half: {
+      name: HALF,
+      get usable() {
+        return canHalf(backend);
+      },
+    },
     trainer: async (parameters, program, { optimizer, clipNorm }) => {
       if (!(parameters instanceof DeviceParameters && program instanceof DeviceProgram)) throw new Error("Not of the WebGPU backend");
       const compute = (batch: Batch): Promise<readonly Source[]> => program.compute(batch);

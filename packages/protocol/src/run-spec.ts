@@ -162,6 +162,12 @@ const versions = int(1, 10_000_000);
 const microBatch = int(1, 65_536);
 const clipNorm = z.optional(real(1e-6, 1e6));
 
+/** In what devices hold the factors of matrix products; all else, sums and contributions included, is f32. */
+export const Precision = z.enum(["f32", "f16"]);
+export type Precision = z.infer<typeof Precision>;
+/** A device that cannot do with `f16`, or does it wrongly, computes in f32. Absent: `f32`. */
+const precision = z.optional(Precision);
+
 /** Every contribution is one gradient on the current version; the batch of a version is fixed, whoever computes it. */
 export const GradientTraining = z.strictObject({
   mode: z.literal("gradient"),
@@ -175,6 +181,7 @@ export const GradientTraining = z.strictObject({
   /** Norm to which the aggregate is clipped; absent: not clipped. */
   clipNorm,
   codec: CodecChoice,
+  precision,
 });
 export type GradientTraining = z.infer<typeof GradientTraining>;
 
@@ -222,6 +229,7 @@ export const LocalStepsTraining = z.strictObject({
   /** Takes the aggregate of the contributions for a gradient: sgd at rate 1 replaces the weights by the volunteers' mean. */
   optimizer: OptimizerSpec,
   codec: CodecChoice,
+  precision,
 });
 export type LocalStepsTraining = z.infer<typeof LocalStepsTraining>;
 

@@ -1,13 +1,13 @@
 // An engine in a thread of its own: calls go over a port, big arrays are moved, not copied. A synchronous step of seconds must not delay
 // heartbeats. Knows neither browser workers nor worker_threads: both look like a port.
-import type { ModelSpec } from "@weft/protocol";
+import type { ModelSpec, Precision } from "@weft/protocol";
 import type { Batch, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import type { SelfTest, VolunteerEngine } from "./ports.ts";
 
 interface Calls {
   create: (options: unknown) => null;
   selfTest: () => SelfTest;
-  load: (model: ModelSpec, microBatch: number) => null;
+  load: (model: ModelSpec, microBatch: number, precision?: Precision) => null;
   setWeights: (flat: Float32Array) => null;
   step: (batch: Batch) => StepResult;
   localSteps: (work: LocalSteps) => LocalStepsResult | null;
@@ -50,7 +50,7 @@ export function serveEngine(
       case "selfTest":
         return made().selfTest();
       case "load":
-        await made().load(args[0] as ModelSpec, args[1] as number);
+        await made().load(args[0] as ModelSpec, args[1] as number, args[2] as Precision | undefined);
         return null;
       case "setWeights":
         await made().setWeights(args[0] as Float32Array);
@@ -182,7 +182,7 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
       return device;
     },
     selfTest: () => call("selfTest", []),
-    load: async (model, microBatch) => void (await call("load", [model, microBatch])),
+    load: async (model, microBatch, precision) => void (await call("load", [model, microBatch, precision])),
     setWeights: async (flat) => void (await call("setWeights", [flat])),
     step: (batch) => call("step", [batch], buffersOf(batch)),
     async localSteps(work, batches) {

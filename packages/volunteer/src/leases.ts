@@ -1,6 +1,7 @@
 // The leases' part of the machine: asking, computing in micro-batches, throttling, giving back. Knows nothing of the connection's set-up or of uploads.
 import { ERROR_CODES, MAX_OPEN_ASSIGNMENTS, type Refusal } from "@weft/protocol";
 import { pieceAt, pieces } from "./plan.ts";
+import { sameDevice } from "./ports.ts";
 import { spentAt } from "./spending.ts";
 import { type Input, type Job, jobKey, type LeaseAnswer } from "./state.ts";
 import {
@@ -220,7 +221,8 @@ export function advanceDeadlines(turn: Turn): void {
 
 export function onTested(turn: Turn, { selfTest, device }: Extract<Input, { kind: "tested" }>): void {
   const { state } = turn;
-  if (state.fitness.kind !== "testing") return;
+  // While it is fit: another device took the place of one that was lost, in the middle of the work, which goes on.
+  if (state.fitness.kind !== "testing" && state.fitness.kind !== "fit") return;
   const { milestones, startedAtMs } = state;
   patch(turn, {
     selfTest,
@@ -234,7 +236,7 @@ export function onTested(turn: Turn, { selfTest, device }: Extract<Input, { kind
   }
   patch(turn, { fitness: { kind: "fit" } });
   // The hello named another device: say hello again.
-  const changed = state.device !== null && (state.device.backend !== device.backend || state.device.description !== device.description);
+  const changed = state.device !== null && !sameDevice(state.device, device);
   if (changed) {
     patch(turn, { busySamplesPerSecond: null });
     if (state.link.kind === "ready" || state.link.kind === "opening") closeLink(turn, null);

@@ -1,5 +1,15 @@
 // What the volunteer's state machine is given: engine, data, identity, blobs, clock. It knows no DOM, no socket library, no backend.
-import type { Assignment, DatasetManifest, DeviceInfo, ModelSpec, RunSpec, Sha256, Signature, VolunteerId } from "@weft/protocol";
+import type {
+  Assignment,
+  DatasetManifest,
+  DeviceInfo,
+  ModelSpec,
+  Precision,
+  RunSpec,
+  Sha256,
+  Signature,
+  VolunteerId,
+} from "@weft/protocol";
 import type { Batch, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 
 export interface SelfTest {
@@ -13,8 +23,8 @@ export interface SelfTest {
 export interface VolunteerEngine {
   readonly device: DeviceInfo;
   selfTest(): Promise<SelfTest>;
-  /** Compiles what the model needs; idempotent for the same model. */
-  load(model: ModelSpec, microBatch: number): Promise<void>;
+  /** Compiles what the model needs; idempotent for the same arguments. `f16` where the device can; absent: `f32`. */
+  load(model: ModelSpec, microBatch: number, precision?: Precision): Promise<void>;
   /** Flat parameters in canonical order. */
   setWeights(flat: Float32Array): Promise<void>;
   step(batch: Batch): Promise<StepResult>;
@@ -22,6 +32,9 @@ export interface VolunteerEngine {
   localSteps(work: LocalSteps, batches: StepBatches): Promise<LocalStepsResult | null>;
   dispose(): void;
 }
+
+/** Whether both say the same of where the work is done. */
+export const sameDevice = (a: DeviceInfo, b: DeviceInfo): boolean => a.backend === b.backend && a.description === b.description;
 
 /** Samples of an assignment: the run's sampler over the data set's shards. */
 export interface VolunteerData {

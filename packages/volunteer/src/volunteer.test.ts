@@ -87,6 +87,41 @@ describe("volunteer", () => {
     expect(w.coordinator.said("release").length).toBe(3);
   });
 
+  it("says hello anew with the device that took the place of a lost one, keeps the lease in hand, and does so again on the way back", async () => {
+    const w = world({ prepare: (engine) => (engine.stepMs = 100) });
+    const [gpu, wasm] = (["webgpu", "wasm"] as const).map((backend) => ({ backend, description: backend, software: false }));
+    w.coordinator.leases = [w.lease("0.0", { samples: 40 })];
+    w.volunteer.start();
+    const hellos = () => (w.coordinator.said("hello") as { device: { backend: string } }[]).map(({ device }) => device.backend);
+    await w.until(() => w.volunteer.snapshot().steps === 1);
+    const [engine] = w.engines;
+    if (engine === undefined || gpu === undefined || wasm === undefined) throw new Error("no engine");
+    w.coordinator.open = [w.lease("0.0", { samples: 40 })];
+    engine.device = gpu;
+    await w.until(() => hellos().length === 2);
+    engine.device = wasm;
+    await w.until(() => hellos().length === 3);
+    expect(hellos()).toEqual(["cpu", "webgpu", "wasm"]);
+    await w.until(() => w.coordinator.admitted.length === 1);
+    expect(w.coordinator.admitted.map(({ lease }) => lease)).toEqual(["0.0"]);
+    expect(w.coordinator.said("release")).toEqual([]);
+    expect(w.volunteer.snapshot()).toMatchObject({ device: wasm, steps: 5, admitted: 1 });
+    expect(engine.disposed).toBe(false);
+  });
+
+  it("stops where the device that took the place of a lost one gets its gradients wrong", async () => {
+    const w = world({ prepare: (engine) => (engine.stepMs = 100) });
+    w.coordinator.leases = [w.lease("0.0")];
+    w.volunteer.start();
+    await w.until(() => w.volunteer.snapshot().steps === 1);
+    const [engine] = w.engines;
+    if (engine === undefined) throw new Error("no engine");
+    engine.passes = false;
+    engine.device = { ...engine.device, backend: "wasm" };
+    await w.until(() => state(w) === "unfit");
+    expect(w.coordinator.admitted).toEqual([]);
+  });
+
   it("sleeps between micro-batches as its effort says, from the next micro-batch on", async () => {
     const w = world({ prepare: (engine) => (engine.stepMs = 100) });
     w.coordinator.leases = [w.lease("0.0", { samples: 40 })];

@@ -61,8 +61,16 @@ export class Volunteer {
     this.#state = initialState({ volunteer: identity.volunteer, name, effort, seed });
     this.#snapshot = snapshotOf(this.#state);
     const blobs = checkedBlobs(options.blobs, hash, (bytes) => this.#take({ kind: "downloaded", bytes }));
-    const data = options.data(cachedBlobs(blobs, SHARD_CACHE_BYTES));
-    this.#bench = new Workbench({ createEngine, data, identity, blobs, hash, clock, residuals: options.residuals ?? null });
+    this.#bench = new Workbench({
+      createEngine,
+      onDevice: (tested) => this.#take({ kind: "tested", ...tested }),
+      data: options.data(cachedBlobs(blobs, SHARD_CACHE_BYTES)),
+      identity,
+      blobs,
+      hash,
+      clock,
+      residuals: options.residuals ?? null,
+    });
   }
 
   /** Null: whatever run the coordinator has. */

@@ -18,7 +18,17 @@ import { type Batch, type Codec, codecNamed, f32FromBytes, type LocalSteps, type
 import { BlobFault } from "./blobs.ts";
 import { LocalLease } from "./local-lease.ts";
 import { type Plan, pieceAt, pieces, planOf } from "./plan.ts";
-import type { BlobSource, Clock, Hash, SelfTest, VolunteerData, VolunteerEngine, VolunteerIdentity, Work } from "./ports.ts";
+import {
+  type BlobSource,
+  type Clock,
+  type Hash,
+  type SelfTest,
+  sameDevice,
+  type VolunteerData,
+  type VolunteerEngine,
+  type VolunteerIdentity,
+  type Work,
+} from "./ports.ts";
 import { type ResidualStore, Residuals, type Verdict } from "./residuals.ts";
 
 /** Why a lease cannot be done here now; expected. */
@@ -33,6 +43,11 @@ export class JobFault extends Error {
 /** The engine failed: the device may be lost. */
 export class DeviceFault extends Error {
   override readonly name = "DeviceFault";
+}
+
+export interface TestedDevice {
+  readonly selfTest: SelfTest;
+  readonly device: VolunteerEngine["device"];
 }
 
 /** What is in hand of one assignment. */
@@ -52,6 +67,8 @@ interface Piece {
 
 export interface WorkbenchOptions {
   readonly createEngine: () => Promise<VolunteerEngine>;
+  /** The engine goes on with another device than the last that was told; it has been tested. */
+  readonly onDevice: (device: TestedDevice) => void;
   readonly data: VolunteerData;
   readonly identity: VolunteerIdentity;
   readonly blobs: BlobSource;
@@ -69,6 +86,8 @@ export class Workbench {
   readonly #documents = new Map<string, unknown>();
   readonly #residuals: Residuals;
   #engine: VolunteerEngine | null = null;
+  /** The device as it was last told. */
+  #told: VolunteerEngine["device"] | null = null;
   /** What is on the engine: the model with its micro-batch, and the weights by hash. */
   #loaded: string | null = null;
   #weights: string | null = null;
@@ -84,12 +103,23 @@ export class Workbench {
   }
 
   /** Makes the engine where there is none, or `anew`, and tests it. Throws a DeviceFault. */
-  test(anew: boolean): Promise<{ readonly selfTest: SelfTest; readonly device: VolunteerEngine["device"] }> {
+  test(anew: boolean): Promise<TestedDevice> {
     return this.#inTurn(async () => {
       if (anew) this.#dispose();
       this.#engine ??= await this.#options.createEngine();
-      return { selfTest: await this.#engine.selfTest(), device: this.#engine.device };
+      return this.#tested(this.#engine);
     });
+  }
+
+  async #tested(engine: VolunteerEngine): Promise<TestedDevice> {
+    const selfTest = await engine.selfTest();
+    this.#told = engine.device;
+    return { selfTest, device: engine.device };
+  }
+
+  /** Tells of another device. */
+  async #lookAtDevice(engine: VolunteerEngine): Promise<void> {
+    if (this.#told !== null && !sameDevice(this.#told, engine.device)) this.#options.onDevice(await this.#tested(engine));
   }
 
   /** Frees the device after what is running on it. Never rejects. */
@@ -136,15 +166,17 @@ export class Workbench {
 
   /** Model and weights on the engine, in its turn. `weights`: where they were fetched. */
   async #load({ spec, assignment }: Work, weights: Float32Array | null): Promise<void> {
-    const wanted = `${spec.training.microBatch} ${JSON.stringify(spec.model)}`;
+    const { microBatch, precision = "f32" } = spec.training;
+    const wanted = `${microBatch} ${precision} ${JSON.stringify(spec.model)}`;
     const { sha256 } = assignment.weights;
     const engine = this.#running();
     if (this.#loaded !== wanted) {
       this.#loaded = null;
       this.#weights = null;
-      await engine.load(spec.model, spec.training.microBatch);
+      await engine.load(spec.model, microBatch, precision);
       this.#loaded = wanted;
     }
+    await this.#lookAtDevice(engine);
     if (this.#weights === sha256) return;
     const ahead = this.#ahead?.sha256 === sha256 ? this.#ahead.weights : null;
     this.#ahead = null;
@@ -170,8 +202,10 @@ export class Workbench {
       if (!this.#pieces.has(key)) return null;
       await this.#load(piece.work, null);
       const beganMs = clock.now();
-      const { lossSum, gradientSum } = await this.#running().step(batch);
+      const engine = this.#running();
+      const { lossSum, gradientSum } = await engine.step(batch);
       const busyMs = Math.max(0, clock.now() - beganMs);
+      await this.#lookAtDevice(engine);
       if (piece.sum === null) piece.sum = gradientSum.slice();
       else add(piece.sum, gradientSum);
       piece.lossSum += lossSum;
@@ -204,7 +238,10 @@ export class Workbench {
     this.#stepping += 1;
     try {
       await this.#load(piece.work, null);
-      return await this.#running().localSteps(localStepsOf(piece), batches);
+      const engine = this.#running();
+      const result = await engine.localSteps(localStepsOf(piece), batches);
+      await this.#lookAtDevice(engine);
+      return result;
     } finally {
       this.#stepping -= 1;
     }
@@ -304,6 +341,7 @@ export class Workbench {
   #dispose(): void {
     const engine = this.#engine;
     this.#engine = null;
+    this.#told = null;
     this.#loaded = null;
     this.#weights = null;
     this.#ahead = null;

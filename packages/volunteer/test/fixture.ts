@@ -82,7 +82,7 @@ export class Blobs {
 
 /** Gradient value i of a batch of n real rows is n * (i + 1): the mean over a lease is i + 1. */
 export class FakeEngine implements VolunteerEngine {
-  readonly device;
+  device: VolunteerEngine["device"];
   readonly clock: VirtualClock;
   size: number;
   stepMs = 10;

@@ -11,3 +11,4 @@ export { type Struck, tuneMatmul } from "./kernels/matmul-tuner.ts";
 export { type OpenDeviceOptions, type OpenDeviceResult, type OpenedDevice, openDevice } from "./open-device.ts";
 export { compileAhead, registerWebGpuBackend, unregisterWebGpuBackend, WEBGPU } from "./register-backend.ts";
 export { Tape } from "./tape.ts";
+export { canHalf, HALF, inPrecision } from "./variants.ts";

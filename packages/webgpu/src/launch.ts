@@ -4,7 +4,7 @@ import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 
 /** Element type of a storage buffer in WGSL. */
-export type Element = "f32" | "i32" | "vec2<f32>" | "vec4<f32>";
+export type Element = "f32" | "i32" | "f16" | "vec2<f32>" | "vec4<f32>" | "vec4<f16>";
 
 export interface Kernel {
   /** Names the pipeline: the same name, the same text. */

@@ -101,8 +101,7 @@ function rowsOf({ case: given, dispatches }: Plan, figures: readonly StepFigures
   const samples = model.kind === "cnn" ? rows : rows * model.context;
   const unit = model.kind === "cnn" ? "images/s" : "tokens/s";
   const counts = figures.flatMap(({ engine, figures: found }) => {
-    if (found === null)
-      return short ? [] : [row(engine, null, "ms a step", null, "", whyNot(engine))];
+    if (found === null) return short ? [] : [row(engine, null, "ms a step", null, "", whyNot(engine))];
     const onGpu = engine.endsWith("webgpu");
     return [
       ...(onGpu

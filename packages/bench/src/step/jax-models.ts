@@ -59,14 +59,23 @@ function cnnLoss({ side, channels, classes }: CnnCase, rows: number, p: Weights,
     .mul(-1 / rows);
 }
 
-function lstmLoss({ context, hidden, layers, vocabulary }: LstmCase, rows: number, p: Weights, inputs: np.Array, targets: np.Array): np.Array {
+function lstmLoss(
+  { context, hidden, layers, vocabulary }: LstmCase,
+  rows: number,
+  p: Weights,
+  inputs: np.Array,
+  targets: np.Array,
+): np.Array {
   const embedded = np.take((p.embedding as np.Array).ref, inputs, 0);
   let steps = np.split(embedded, context, 1).map((step) => step.reshape([rows, -1]));
   for (let layer = 0; layer < layers; layer++) {
     let [c, h] = [np.zeros([rows, hidden]), np.zeros([rows, hidden])];
     steps = steps.map((step) => {
       const [i, g, f, o] = np.split(dense(np.concatenate([step, h], 1), p, `l${layer}`), 4, -1) as [np.Array, np.Array, np.Array, np.Array];
-      c = nn.sigmoid(f).mul(c).add(nn.sigmoid(i).mul(np.tanh(g)));
+      c = nn
+        .sigmoid(f)
+        .mul(c)
+        .add(nn.sigmoid(i).mul(np.tanh(g)));
       h = nn.sigmoid(o).mul(np.tanh(c.ref));
       return h.ref;
     });
@@ -129,7 +138,9 @@ export function shapesOf(model: StepCase["model"]): Readonly<Record<string, numb
     }
     case "lstm": {
       const { vocabulary, embedding, layers, hidden } = model;
-      const cells = Array.from({ length: layers }, (_, layer) => linear(`l${layer}`, (layer === 0 ? embedding : hidden) + hidden, 4 * hidden));
+      const cells = Array.from({ length: layers }, (_, layer) =>
+        linear(`l${layer}`, (layer === 0 ? embedding : hidden) + hidden, 4 * hidden),
+      );
       return Object.assign({ embedding: [vocabulary, embedding] }, ...cells, linear("fc", hidden, vocabulary));
     }
     default:

@@ -33,7 +33,7 @@ function gpu(): NonNullable<typeof opened> {
     const tune = async (): Promise<void> => {
       if (software) return;
       const now = (): number => performance.now();
-      await tuneMatmul(backend, { memory: forgetfulMemory(), adapter: adapterKey(info), half: false, budgetMs: 60_000, now });
+      await tuneMatmul(backend, { memory: forgetfulMemory(), adapter: adapterKey(info), budgetMs: 60_000, now });
       use("webgpu");
     };
     return { backend, readBack: new FlatReadBack(backend), tune };

@@ -28,17 +28,26 @@ const differentiated = (x: tf.Tensor2D, weight: tf.Tensor2D, { inputIsData = fal
   ...(bias === undefined ? [] : [bias]),
 ];
 
+/** A backend may keep `x` and the weight in a form of its own (in half precision): then it answers with both behind its results, and wants
+ *  them, with the number of inputs, in the backward pass. */
 function fusedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, options: LinearOptions): tf.Tensor2D {
   const { layout, bias, activation = "none", inputIsData = false } = options;
   const attributes = { outIn: layout === "out-in", activation };
   return differentiable(differentiated(x, weight, options), () => {
-    const [value, before] = runFused("WeftLinear", { x, weight, bias }, attributes) as [tf.Tensor2D, tf.Tensor2D?];
-    const seen = activation === "none" ? undefined : (before ?? value);
+    const results = runFused("WeftLinear", { x, weight, bias }, attributes);
+    const value = results[0] as tf.Tensor2D;
+    const own = activation === "none" || activation === "relu" ? 1 : 2;
+    const packed = results.slice(own);
+    const seen = activation === "none" ? [] : [results[own - 1] as tf.Tensor];
+    const packedInputs = packed.length === 0 ? 0 : x.shape[1];
     return {
       value,
-      kept: seen === undefined ? [x] : [x, seen],
-      backward: (dy, [input, s]) =>
-        runFused("WeftLinearGradient", { dy, x: input, weight, seen: s }, { ...attributes, hasBias: bias !== undefined, inputIsData }),
+      kept: packed.length === 0 ? [x, ...seen] : [...packed, ...seen],
+      backward: (dy, kept) => {
+        const [input, factor, s] = packedInputs === 0 ? [kept[0], weight, kept[1]] : kept;
+        const given = { ...attributes, hasBias: bias !== undefined, inputIsData, packedInputs };
+        return runFused("WeftLinearGradient", { dy, x: input, weight: factor, seen: s }, given);
+      },
     };
   }) as tf.Tensor2D;
 }

@@ -35,7 +35,7 @@ const FUSED: Readonly<Record<string, Run>> = {
     layerNormGradient(backend, { ...take(inputs, "dy", "x", "gain", "statistics"), hasBias: Boolean(hasBias) }),
   WeftLinear: (backend, inputs, { outIn, activation }) =>
     linear(backend, { ...take(inputs, "x", "weight"), outIn: outIn as boolean, activation: activation as Activation }, inputs.bias),
-  WeftLinearGradient: (backend, inputs, { outIn, activation, hasBias, inputIsData }) =>
+  WeftLinearGradient: (backend, inputs, { outIn, activation, hasBias, inputIsData, packedInputs }) =>
     linearGradient(backend, {
       ...take(inputs, "dy", "x", "weight"),
       seen: inputs.seen,
@@ -43,6 +43,7 @@ const FUSED: Readonly<Record<string, Run>> = {
       activation: activation as Activation,
       hasBias: hasBias as boolean,
       inputIsData: inputIsData as boolean,
+      packedInputs: (packedInputs ?? 0) as number,
     }),
   WeftDropout: (backend, inputs, { key, rate }) => {
     const { x, step } = take(inputs, "x", "step");

@@ -4,8 +4,10 @@ import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import { type Kernel, launch } from "../launch.ts";
 import { WEBGPU } from "../register-backend.ts";
+import { usesHalf } from "../variants.ts";
 import { GELU_FUNCTIONS, type GeluKind, gelu, geluGradient } from "./gelu.ts";
-import { isTiled, multiply, type Product, tiledMatmul } from "./matmul.ts";
+import { asPacked, GRADIENT_SCALE, HALF_OF, halfShape, packHalf } from "./half.ts";
+import { elementOf, isTiled, multiply, type Product, tiledMatmul } from "./matmul.ts";
 import { type Activation, endingOf } from "./matmul-epilogue.ts";
 
 export interface Linear {
@@ -17,10 +19,15 @@ export interface Linear {
   readonly activation: Activation;
 }
 
-/** y [rows, outputs] and, with GELU, what it was given. */
+/** y [rows, outputs]; with GELU, what it was given; in half precision, x and weight as they were packed: the gradient wants those. */
 export function linear(backend: WebGPUBackend, { x, weight, outIn, activation }: Linear, bias: tf.TensorInfo | undefined): tf.TensorInfo[] {
   const product: Product = { a: x, b: weight, transposeA: false, transposeB: outIn };
-  if (isTiled(product)) return tiledMatmul(backend, product, { bias, activation });
+  if (isTiled(product)) {
+    if (!usesHalf(backend) || elementOf(backend, x) === "i32") return tiledMatmul(backend, product, { bias, activation });
+    const factors = packHalf(backend, [x, weight]) as [tf.TensorInfo, tf.TensorInfo];
+    const [a, b] = [asPacked(factors[0], x.shape), asPacked(factors[1], weight.shape)];
+    return [...tiledMatmul(backend, { ...product, a, b, packed: { scale: 1 } }, { bias, activation }), ...factors];
+  }
   const kind = endingOf(activation);
   const y = stockLinear(backend, product, bias, activation === "relu");
   return kind === "linear" ? [y] : [...gelu(backend, y, kind), y];
@@ -43,11 +50,14 @@ export interface LinearGradient extends Linear {
   readonly hasBias: boolean;
   /** `x` is data: its gradient is not computed. */
   readonly inputIsData: boolean;
+  /** Where `x` and `weight` are packed, how many inputs there are: their shapes do not say. Otherwise 0. */
+  readonly packedInputs: number;
 }
 
 /** Gradients of x (unless it is data), of the weight and of the bias (where there is one). */
 export function linearGradient(backend: WebGPUBackend, given: LinearGradient): tf.TensorInfo[] {
-  const { dy, x, weight, outIn, activation, seen, hasBias, inputIsData } = given;
+  const { dy, x, weight, outIn, activation, seen, hasBias, inputIsData, packedInputs } = given;
+  if (packedInputs > 0) return packedGradient(backend, given);
   const { dz, dBias } = throughActivation(backend, dy, seen, activation, hasBias);
   const dx = inputIsData ? [] : [multiply(backend, { a: dz, b: weight, transposeA: false, transposeB: !outIn })];
   const dWeight = outIn
@@ -55,6 +65,44 @@ export function linearGradient(backend: WebGPUBackend, given: LinearGradient): t
     : multiply(backend, { a: x, b: dz, transposeA: true, transposeB: false });
   if (dz !== dy) backend.disposeData(dz.dataId as object);
   return [...dx, dWeight, ...(dBias === null ? [] : [dBias])];
+}
+
+/** The same of packed factors: dz is packed as it is made. */
+function packedGradient(backend: WebGPUBackend, given: LinearGradient): tf.TensorInfo[] {
+  const { dy, outIn, activation, seen, hasBias, inputIsData, packedInputs: inputs } = given;
+  const [rows, outputs] = dy.shape as [number, number];
+  const x = asPacked(given.x, [rows, inputs]);
+  const weight = asPacked(given.weight, outIn ? [outputs, inputs] : [inputs, outputs]);
+  const { packedDz, dBias } = packedThroughActivation(backend, dy, seen, activation, hasBias);
+  const dz = asPacked(packedDz, dy.shape);
+  const product = (a: tf.TensorInfo, b: tf.TensorInfo, transposeA: boolean, transposeB: boolean): tf.TensorInfo =>
+    tiledMatmul(backend, { a, b, transposeA, transposeB, packed: { scale: 1 / GRADIENT_SCALE } })[0] as tf.TensorInfo;
+  const dx = inputIsData ? [] : [product(dz, weight, false, !outIn)];
+  const dWeight = outIn ? product(dz, x, true, false) : product(x, dz, true, false);
+  backend.disposeData(packedDz.dataId as object);
+  return [...dx, dWeight, ...(dBias === null ? [] : [dBias])];
+}
+
+function packedThroughActivation(
+  backend: WebGPUBackend,
+  dy: tf.TensorInfo,
+  seen: tf.TensorInfo | undefined,
+  activation: Activation,
+  hasBias: boolean,
+): { readonly packedDz: tf.TensorInfo; readonly dBias: tf.TensorInfo | null } {
+  if (activation === "none" && !hasBias) return { packedDz: packHalf(backend, [dy], GRADIENT_SCALE)[0] as tf.TensorInfo, dBias: null };
+  const [rows, columns] = dy.shape as [number, number];
+  const slope = slopeOf(activation);
+  const [dBias, packedDz] = launch(backend, {
+    kernel: columnSums(slope, true),
+    inputs: slope === "none" ? [dy] : [dy, given(seen)],
+    outputs: [[columns], halfShape(rows * columns)],
+    uniforms: [rows, columns],
+    workgroups: [Math.ceil(columns / COLUMNS), 1, 1],
+  }) as [tf.TensorInfo, tf.TensorInfo];
+  if (hasBias) return { packedDz, dBias };
+  backend.disposeData(dBias.dataId as object);
+  return { packedDz, dBias: null };
 }
 
 function throughActivation(
@@ -68,9 +116,9 @@ function throughActivation(
   if (activation === "none" && !hasBias) return { dz: dy, dBias: null };
   if (ending !== "linear" && !hasBias) return { dz: geluGradient(backend, dy, given(seen), ending)[0] as tf.TensorInfo, dBias: null };
   const [rows, columns] = dy.shape as [number, number];
-  const slope = activation === "none" ? "none" : activation === "relu" ? "relu" : (ending as GeluKind);
+  const slope = slopeOf(activation);
   const results = launch(backend, {
-    kernel: columnSums(slope),
+    kernel: columnSums(slope, false),
     inputs: slope === "none" ? [dy] : [dy, given(seen)],
     outputs: slope === "none" ? [[columns]] : [[columns], dy.shape],
     uniforms: [rows, columns],
@@ -91,6 +139,11 @@ const COLUMNS = 16;
 const LANES = 8;
 type Slope = "none" | "relu" | GeluKind;
 
+function slopeOf(activation: Activation): Slope {
+  if (activation === "none" || activation === "relu") return activation;
+  return activation === "gelu-exact" ? "exact" : "tanh";
+}
+
 const slopeText = (slope: Slope): string => {
   switch (slope) {
     case "none":
@@ -105,13 +158,17 @@ const slopeText = (slope: Slope): string => {
   }
 };
 
-/** Each workgroup takes 16 columns, its 8 lanes every eighth row. */
-const columnSums = (slope: Slope): Kernel => ({
-  name: `linearColumnSums ${slope}`,
-  outputs: { sums: "f32", ...(slope === "none" ? {} : { dz: "f32" as const }) },
-  inputs: { dy: "f32", ...(slope === "none" ? {} : { seen: "f32" as const }) },
-  uniforms: { rows: "u32", columns: "u32" },
-  body: `${slopeText(slope)}
+/** Each workgroup takes 16 columns, its 8 lanes every eighth row. `packed`: dz is stored in half precision, scaled, whatever the slope. */
+const columnSums = (slope: Slope, packed: boolean): Kernel => {
+  const dz = packed ? `half(value * ${GRADIENT_SCALE}.0)` : "value";
+  const stored = packed || slope !== "none";
+  return {
+    name: `linearColumnSums ${slope}${packed ? " f16" : ""}`,
+    ...(packed ? { enables: ["f16"] } : {}),
+    outputs: { sums: "f32", ...(stored ? { dz: packed ? ("f16" as const) : ("f32" as const) } : {}) },
+    inputs: { dy: "f32", ...(slope === "none" ? {} : { seen: "f32" as const }) },
+    uniforms: { rows: "u32", columns: "u32" },
+    body: `${slopeText(slope)}${packed ? HALF_OF : ""}
 var<workgroup> partial: array<f32, ${COLUMNS * LANES}>;
 @compute @workgroup_size(${COLUMNS}, ${LANES})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
@@ -120,7 +177,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
   if (column < uniforms.columns) {
     for (var row = local.y; row < uniforms.rows; row = row + ${LANES}u) {
       let at = row * uniforms.columns + column;
-      ${slope === "none" ? "sum = sum + dy[at];" : "let value = dy[at] * slope(seen[at]);\n      dz[at] = value;\n      sum = sum + value;"}
+      let value = dy[at]${slope === "none" ? "" : " * slope(seen[at])"};${stored ? `\n      dz[at] = ${dz};` : ""}
+      sum = sum + value;
     }
   }
   partial[local.y * ${COLUMNS}u + local.x] = sum;
@@ -130,4 +188,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
     sums[column] = sum;
   }
 }`,
-});
+  };
+};

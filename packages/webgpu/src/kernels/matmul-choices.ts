@@ -3,13 +3,17 @@
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import { dividesByFour, type Extents, type Layout, type Tiling } from "./matmul-wide.ts";
 
-export interface Shape extends Extents, Layout {}
+export interface Shape extends Extents, Layout {
+  /** In half precision. */
+  readonly packed?: boolean;
+}
 
 /** Extents within a factor of two of each other are one class: so are the tilings that suit them. */
-export function shapeClass({ batch, rows, columns, inner, transposeA, transposeB }: Shape): string {
+export function shapeClass({ batch, rows, columns, inner, transposeA, transposeB, packed }: Shape): string {
   const rounded = (extent: number): number => 2 ** Math.ceil(Math.log2(Math.max(extent, 16)));
   const layout = `${transposeA ? "T" : "N"}${transposeB ? "T" : "N"}`;
-  return [layout, batch === 1 ? 1 : "many", rounded(rows), rounded(columns), rounded(inner)].join(" ");
+  const extents = [batch === 1 ? 1 : "many", rounded(rows), rounded(columns), rounded(inner)];
+  return [layout, ...extents, ...(packed === true ? ["f16"] : [])].join(" ");
 }
 
 export class MatmulChoices {

@@ -26,3 +26,6 @@ fn finish(sum: vec4<f32>) -> vec4<f32> { return sum * vec4<f32>(phi(sum.x), phi(
 
 /** `finish(sum)`: four values of a row, with their bias, through the activation. */
 export const finishOf = (ending: Ending): string => (ending === "linear" ? linear : gelu(ending));
+
+/** The uniform by which the sums of packed factors are multiplied, behind all others. */
+export const scaleOf = (factors: string): Kernel["uniforms"] => (factors === "f16" ? { scale: "f32" } : {});

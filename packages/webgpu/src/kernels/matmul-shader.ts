@@ -3,7 +3,7 @@
 // as 0. How A and B are stored stands in the uniforms, so that one pipeline serves all layouts: it takes longer to compile than most other
 // kernels together. The tilings of matmul-wide.ts are faster where extents allow them.
 import type { Kernel } from "../launch.ts";
-import { BIASED, type Ending, finishOf, outputsOf } from "./matmul-epilogue.ts";
+import { BIASED, type Ending, finishOf, outputsOf, scaleOf } from "./matmul-epilogue.ts";
 
 export const TILE = 64;
 /** Slices are cleared before the first use, which some compilers write out value by value: twice the depth, twice the time to compile. */
@@ -41,7 +41,7 @@ const store = (name: string, value: string): string => `
     if (column + 2 < uniforms.columns) { ${name}[at + 2] = ${value}.z; }
     if (column + 3 < uniforms.columns) { ${name}[at + 3] = ${value}.w; }`;
 
-const body = (ending: Ending): string => `
+const body = (ending: Ending, scaled: boolean): string => `
 var<workgroup> sliceA: array<array<vec4<f32>, ${TILE / 4}>, ${DEPTH}>;
 var<workgroup> sliceB: array<array<vec4<f32>, ${TILE / 4}>, ${DEPTH}>;
 
@@ -104,18 +104,23 @@ ${multiply}
     let column = tileColumn + 8 * x + 4 * (part % 2);
     if (row >= uniforms.rows) { continue; }
     let at = base + row * uniforms.columns + column;
-    let sum = sums[part] + biasAt(column);
+    let sum = sums[part]${scaled ? " * uniforms.scale" : ""} + biasAt(column);
     let value = finish(sum);${store("result", "value")}${ending === "linear" ? "" : store("before", "sum")}
   }
 }
 `;
 
 /** Element (row, k) of A lies at row * rowA + k * innerA, element (k, column) of B at k * innerB + column * columnB, batch after batch.
- *  A or B may be integers: TensorFlow.js casts int32 to float32 by name alone, so values are converted as they are read. */
-export const matmulKernel = (a: "f32" | "i32", b: "f32" | "i32", ending: Ending): Kernel => ({
+ *  A or B may be integers: TensorFlow.js casts int32 to float32 by name alone, so values are converted as they are read. Or both are packed:
+ *  then the sums are multiplied by the last uniform. */
+export const matmulKernel = (a: "f32" | "i32" | "f16", b: "f32" | "i32" | "f16", ending: Ending): Kernel => ({
   name: `matmul any ${a} ${b} ${ending}`,
+  ...(a === "f16" ? { enables: ["f16"] } : {}),
   outputs: outputsOf(ending, "f32"),
   inputs: { A: a, B: b, bias: "f32" },
-  uniforms: { rows: "i32", columns: "i32", inner: "i32", rowA: "i32", innerA: "i32", innerB: "i32", columnB: "i32", epilogue: "i32" },
-  body: body(ending),
+  uniforms: {
+    ...{ rows: "i32", columns: "i32", inner: "i32", rowA: "i32", innerA: "i32", innerB: "i32", columnB: "i32", epilogue: "i32" },
+    ...scaleOf(a),
+  },
+  body: body(ending, a === "f16"),
 });

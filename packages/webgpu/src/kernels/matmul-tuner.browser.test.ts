@@ -125,7 +125,6 @@ describe("tilings of the matrix product", { timeout: 120_000 }, () => {
   const options = (memory: KernelMemory, more: object) => ({
     memory,
     adapter: "test",
-    half: false,
     budgetMs: 60_000,
     now: () => 0,
     ...more,

@@ -1,6 +1,7 @@
 // Finds the fastest tiling for each class of matrix products on a device, by measuring, and remembers it. A tiling that the device does not
 // compile, or with which it computes wrong numbers, is struck: it is not tried again on this adapter until its text changes.
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
+import { f16Nearest } from "@weft/tensors";
 import type { KernelMemory } from "../kernel-memory.ts";
 import { compile, type Kernel, shaderOf } from "../launch.ts";
 import { choicesOf, type Shape } from "./matmul-choices.ts";
@@ -11,8 +12,6 @@ export interface TuningOptions {
   readonly memory: KernelMemory;
   /** From `adapterKey`. */
   readonly adapter: string;
-  /** Tilings that stage in f16 may be chosen too, where the device has them. */
-  readonly half: boolean;
   /** No new measurement is begun after this; what is left keeps the kernel for any extents until the next time. */
   readonly budgetMs: number;
   readonly now: () => number;
@@ -38,16 +37,14 @@ const HALF_UNIT = 2 ** -11;
 
 /** Decides every class of shapes that the choices of `backend` want. Answers which tilings were struck now, and why. */
 export async function tuneMatmul(backend: WebGPUBackend, options: TuningOptions): Promise<readonly Struck[]> {
-  const { memory, adapter, half, budgetMs, now, kernelOf = (tiling, layout) => wideMatmulKernel(tiling, layout, "linear") } = options;
+  const { memory, adapter, budgetMs, now, kernelOf = (tiling, layout) => wideMatmulKernel(tiling, layout, "linear") } = options;
   const choices = choicesOf(backend);
   const untilMs = now() + budgetMs;
   const struck: Struck[] = [];
-  const tilings = [...WIDE_TILINGS, ...(half && backend.device.features.has("shader-f16") ? HALF_TILINGS : [])].filter((tiling) =>
-    fits(backend.device, tiling),
-  );
   for (const [className, shape] of [...choices.wanted]) {
+    const tilings = (shape.packed === true ? HALF_TILINGS : WIDE_TILINGS).filter((tiling) => fits(backend.device, tiling));
     const kernels = tilings.map((tiling) => ({ tiling, kernel: kernelOf(tiling, shape) }));
-    const key = `matmul ${revisionOf(kernels.map(({ kernel }) => kernel))} ${half} ${className} ${adapter}`;
+    const key = `matmul ${revisionOf(kernels.map(({ kernel }) => kernel))} ${className} ${adapter}`;
     const known = await memory.get(key);
     const remembered = known === ANY ? null : tilings.find(({ name }) => name === known);
     if (remembered !== undefined) {
@@ -59,7 +56,7 @@ export async function tuneMatmul(backend: WebGPUBackend, options: TuningOptions)
     try {
       let best: { readonly tiling: Tiling | null; readonly ms: number } = {
         tiling: null,
-        ms: await bench.time(matmulKernel("f32", "f32", "linear"), null),
+        ms: await bench.time(anyKernel(shape), null),
       };
       for (const { tiling, kernel } of kernels) {
         const strikeKey = `struck ${revisionOf([kernel])} ${kernel.name} ${adapter}`;
@@ -91,10 +88,16 @@ function compileFault(error: unknown): string {
   throw error;
 }
 
-function fits({ limits }: GPUDevice, { threads, staging, block }: Tiling): boolean {
-  const [tileRows, tileColumns] = tileOf({ name: "", threads, block, staging });
-  const bytes = staging === "memory" ? 0 : (tileRows + tileColumns) * 16 * (staging === "f16" ? 2 : 4);
-  return threads[0] * threads[1] <= limits.maxComputeInvocationsPerWorkgroup && bytes <= limits.maxComputeWorkgroupStorageSize;
+/** The kernel for any extents. */
+const anyKernel = ({ packed }: Shape): Kernel =>
+  packed === true ? matmulKernel("f16", "f16", "linear") : matmulKernel("f32", "f32", "linear");
+
+function fits({ limits }: GPUDevice, tiling: Tiling): boolean {
+  const [tileRows, tileColumns] = tileOf(tiling);
+  const bytes = tiling.staging === "memory" ? 0 : (tileRows + tileColumns) * 16 * (tiling.factors === "f16" ? 2 : 4);
+  return (
+    tiling.threads[0] * tiling.threads[1] <= limits.maxComputeInvocationsPerWorkgroup && bytes <= limits.maxComputeWorkgroupStorageSize
+  );
 }
 
 /** A product of one shape on buffers of its own, outside TensorFlow.js: checked and timed without leaving anything behind. */
@@ -108,7 +111,7 @@ class Bench {
 
   constructor(backend: WebGPUBackend, shape: Shape, now: () => number) {
     const { device } = backend;
-    const { batch, rows, columns, inner } = shape;
+    const { batch, rows, columns, inner, packed } = shape;
     this.#backend = backend;
     this.#device = device;
     this.#shape = shape;
@@ -116,15 +119,16 @@ class Bench {
     this.#values = { a: noise(batch * rows * inner, 1), b: noise(batch * inner * columns, 2) };
     const storage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
     const size = 4 * batch * rows * columns;
+    const stored = packed === true ? { a: inHalf(this.#values.a), b: inHalf(this.#values.b) } : this.#values;
     this.#buffers = {
-      a: device.createBuffer({ size: this.#values.a.byteLength, usage: storage }),
-      b: device.createBuffer({ size: this.#values.b.byteLength, usage: storage }),
+      a: device.createBuffer({ size: stored.a.byteLength, usage: storage }),
+      b: device.createBuffer({ size: stored.b.byteLength, usage: storage }),
       result: device.createBuffer({ size, usage: storage | GPUBufferUsage.COPY_SRC }),
       staging: device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST }),
-      uniforms: device.createBuffer({ size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST }),
+      uniforms: device.createBuffer({ size: 48, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST }),
     };
-    device.queue.writeBuffer(this.#buffers.a, 0, this.#values.a);
-    device.queue.writeBuffer(this.#buffers.b, 0, this.#values.b);
+    device.queue.writeBuffer(this.#buffers.a, 0, stored.a);
+    device.queue.writeBuffer(this.#buffers.b, 0, stored.b);
   }
 
   /** Best time of one product in milliseconds. */
@@ -146,7 +150,7 @@ class Bench {
     this.#device.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ);
     const actual = new Float32Array(staging.getMappedRange());
-    const worst = this.#worst(actual, tiling.staging === "f16");
+    const worst = this.#worst(actual, tiling.factors === "f16");
     staging.unmap();
     return worst <= 1 ? null : `computes wrong numbers: an error of ${worst.toPrecision(2)} times its bound`;
   }
@@ -181,6 +185,8 @@ class Bench {
     const [innerB, columnB] = transposeB ? [1, inner] : [columns, 1];
     const values = tiling === null ? [rows, columns, inner, rowA, innerA, innerB, columnB, 0] : [rows, columns, inner, 0];
     this.#device.queue.writeBuffer(uniforms, 0, Int32Array.from(values));
+    // The scale of packed factors, behind all others.
+    this.#device.queue.writeBuffer(uniforms, 4 * values.length, Float32Array.of(1));
     const group = this.#device.createBindGroup({
       layout: pipeline.getBindGroupLayout(0),
       entries: [result, a, b, b, uniforms].map((buffer, binding) => ({ binding, resource: { buffer } })),
@@ -213,6 +219,9 @@ function noise(length: number, seed: number): Float32Array<ArrayBuffer> {
     return state / 2 ** 31;
   });
 }
+
+/** As packed factors are stored; as many values as a vector of four divides. */
+const inHalf = (values: Float32Array): Uint16Array<ArrayBuffer> => Uint16Array.from(values, f16Nearest);
 
 /** Changes with any of the texts: 32-bit FNV-1a. */
 export function revisionOf(kernels: readonly Kernel[]): string {

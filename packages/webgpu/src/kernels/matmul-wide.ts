@@ -2,7 +2,7 @@
 // of them is best on every GPU: NVIDIA's like large tiles staged in workgroup memory, Apple's small ones read straight from memory; the
 // tuner measures. One pipeline a layout.
 import type { Kernel } from "../launch.ts";
-import { BIASED, type Ending, finishOf, outputsOf } from "./matmul-epilogue.ts";
+import { BIASED, type Ending, finishOf, outputsOf, scaleOf } from "./matmul-epilogue.ts";
 
 export interface Layout {
   /** A is stored [inner, rows] instead of [rows, inner]. */
@@ -16,27 +16,25 @@ export interface Tiling {
   readonly threads: readonly [number, number];
   /** Rows and columns of the result that one thread keeps in registers, multiples of 4. */
   readonly block: readonly [number, number];
-  /** `memory`: each thread reads what it needs. Otherwise slices of `DEPTH` are put in workgroup memory first, as numbers of this size. */
-  readonly staging: "memory" | "f32" | "f16";
+  /** `memory`: each thread reads what it needs. Otherwise slices of `DEPTH` are put in workgroup memory first. */
+  readonly staging: "memory" | "workgroup";
+  /** How the factors are stored, in buffers and in workgroup memory. */
+  readonly factors: "f32" | "f16";
 }
 
 /** Slices along the inner dimension: with 16, each thread loads a whole number of 4x4 blocks of every tiling below. */
 const DEPTH = 16;
 
 export const WIDE_TILINGS: readonly Tiling[] = [
-  { name: "64x64", threads: [8, 8], block: [8, 8], staging: "f32" },
-  { name: "128x128", threads: [16, 16], block: [8, 8], staging: "f32" },
-  { name: "128x64", threads: [8, 16], block: [8, 8], staging: "f32" },
-  { name: "32x32", threads: [8, 8], block: [4, 4], staging: "f32" },
-  { name: "32x32 memory", threads: [8, 8], block: [4, 4], staging: "memory" },
-  { name: "64x32 memory", threads: [8, 8], block: [8, 4], staging: "memory" },
+  { name: "64x64", threads: [8, 8], block: [8, 8], staging: "workgroup", factors: "f32" },
+  { name: "128x128", threads: [16, 16], block: [8, 8], staging: "workgroup", factors: "f32" },
+  { name: "128x64", threads: [8, 16], block: [8, 8], staging: "workgroup", factors: "f32" },
+  { name: "32x32", threads: [8, 8], block: [4, 4], staging: "workgroup", factors: "f32" },
+  { name: "32x32 memory", threads: [8, 8], block: [4, 4], staging: "memory", factors: "f32" },
+  { name: "64x32 memory", threads: [8, 8], block: [8, 4], staging: "memory", factors: "f32" },
 ];
-/** Half the traffic in workgroup memory, sums still in f32; for runs that allow it, on devices that can. */
-export const HALF_TILINGS: readonly Tiling[] = WIDE_TILINGS.filter(({ staging }) => staging === "f32").map((tiling) => ({
-  ...tiling,
-  name: `${tiling.name} f16`,
-  staging: "f16",
-}));
+/** The same on factors that packHalf has packed: half the traffic and half the workgroup memory, sums still in f32. */
+export const HALF_TILINGS: readonly Tiling[] = WIDE_TILINGS.map((tiling) => ({ ...tiling, name: `${tiling.name} f16`, factors: "f16" }));
 
 /** Rows and columns of the result that a workgroup makes. */
 export const tileOf = ({ threads, block }: Tiling): readonly [number, number] => [threads[1] * block[0], threads[0] * block[1]];
@@ -60,19 +58,19 @@ const lines = (count: number, line: (index: number) => string): string => range(
 
 /** `block${name}(base, at, k)`: 4x4 values at `at` along the side that the result keeps and at `k` along the inner one, as four vectors along
  *  the former, one a step of k. Outside they are 0. */
-function blockFunction(name: "A" | "B", side: "rows" | "columns", alongInner: boolean): string {
-  const alongSide = `mat4x4<f32>(${range(4)
+function blockFunction(name: "A" | "B", side: "rows" | "columns", alongInner: boolean, number: Tiling["factors"]): string {
+  const alongSide = `mat4x4<${number}>(${range(4)
     .map((j) => `vector${name}(base + (k + ${j}) * uniforms.${side} + at, k + ${j} < uniforms.inner && at < uniforms.${side})`)
     .join(", ")})`;
-  const acrossInner = `transpose(mat4x4<f32>(${range(4)
+  const acrossInner = `transpose(mat4x4<${number}>(${range(4)
     .map((i) => `vector${name}(base + (at + ${i}) * uniforms.inner + k, at + ${i} < uniforms.${side} && k < uniforms.inner)`)
     .join(", ")}))`;
   return `
-fn vector${name}(place: i32, inside: bool) -> vec4<f32> {
-  if (!inside) { return vec4<f32>(); }
+fn vector${name}(place: i32, inside: bool) -> vec4<${number}> {
+  if (!inside) { return vec4<${number}>(); }
   return ${name}[place / 4];
 }
-fn block${name}(base: i32, at: i32, k: i32) -> mat4x4<f32> { return ${alongInner ? acrossInner : alongSide}; }`;
+fn block${name}(base: i32, at: i32, k: i32) -> mat4x4<${number}> { return ${alongInner ? acrossInner : alongSide}; }`;
 }
 
 /** Rows and columns of group r or c of a thread: groups of neighbouring threads lie side by side. */
@@ -83,12 +81,11 @@ function staged(tiling: Tiling, { transposeA, transposeB }: Layout): string {
   const [tileRows, tileColumns] = tileOf(tiling);
   const [groupsA, groupsB] = [tileRows / 4, tileColumns / 4];
   const steps = DEPTH / 4;
-  const vector = `vec4<${tiling.staging}>`;
   const load = (name: "A" | "B", groups: number, alongInner: boolean, from: string): string => `
       let at = ${alongInner ? `place / ${steps}` : `place % ${groups}`};
       let k = ${alongInner ? `place % ${steps}` : `place / ${groups}`};
       let block = block${name}(base${name}, ${from} + 4 * at, start + 4 * k);
-${lines(4, (j) => `      slice${name}[4 * k + ${j}][at] = ${vector}(block[${j}]);`)}`;
+${lines(4, (j) => `      slice${name}[4 * k + ${j}][at] = block[${j}];`)}`;
   const [r, c] = [tiling.block[0] / 4, tiling.block[1] / 4];
   return `
   for (var start = 0; start < uniforms.inner; start = start + ${DEPTH}) {
@@ -124,8 +121,8 @@ function straight(tiling: Tiling): string {
   const [r, c] = [tiling.block[0] / 4, tiling.block[1] / 4];
   return `
   for (var k = 0; k < uniforms.inner; k = k + 4) {
-${lines(r, (group) => `    let a${group} = blockA(baseA, ${rowOf(tiling, group)}, k);`)}
-${lines(c, (group) => `    let b${group} = blockB(baseB, ${columnOf(tiling, group)}, k);`)}
+${lines(r, (group) => `    let a${group} = mat4x4<f32>(blockA(baseA, ${rowOf(tiling, group)}, k));`)}
+${lines(c, (group) => `    let b${group} = mat4x4<f32>(blockB(baseB, ${columnOf(tiling, group)}, k));`)}
 ${lines(4, (j) =>
   multiply(
     tiling,
@@ -143,10 +140,10 @@ function body(tiling: Tiling, layout: Layout, ending: Ending): string {
   const slices =
     tiling.staging === "memory"
       ? ""
-      : `var<workgroup> sliceA: array<array<vec4<${tiling.staging}>, ${tileRows / 4}>, ${DEPTH}>;
-var<workgroup> sliceB: array<array<vec4<${tiling.staging}>, ${tileColumns / 4}>, ${DEPTH}>;`;
+      : `var<workgroup> sliceA: array<array<vec4<${tiling.factors}>, ${tileRows / 4}>, ${DEPTH}>;
+var<workgroup> sliceB: array<array<vec4<${tiling.factors}>, ${tileColumns / 4}>, ${DEPTH}>;`;
   return `
-${slices}${blockFunction("A", "rows", !layout.transposeA)}${blockFunction("B", "columns", layout.transposeB)}
+${slices}${blockFunction("A", "rows", !layout.transposeA, tiling.factors)}${blockFunction("B", "columns", layout.transposeB, tiling.factors)}
 fn biasAt(column: i32) -> vec4<f32> {
   if ((uniforms.epilogue & ${BIASED}) == 0) { return vec4<f32>(); }
   return bias[column / 4];
@@ -177,19 +174,19 @@ ${tiling.staging === "memory" ? straight(tiling) : staged(tiling, layout)}
     let column = tileColumn + 4 * (x + (part % ${columns / 4}) * ${tiling.threads[0]});
     if (row >= uniforms.rows || column >= uniforms.columns) { continue; }
     let at = (base + row * uniforms.columns + column) / 4;
-    let sum = sums[part] + biasAt(column);
+    let sum = sums[part]${tiling.factors === "f16" ? " * uniforms.scale" : ""} + biasAt(column);
     result[at] = finish(sum);${ending === "linear" ? "" : "\n    before[at] = sum;"}
   }
 }
 `;
 }
 
-/** For extents that `dividesByFour` admits, f32 alone. */
+/** For extents that `dividesByFour` admits. A and B are f32, or packed; then the sums are multiplied by the last uniform. */
 export const wideMatmulKernel = (tiling: Tiling, layout: Layout, ending: Ending): Kernel => ({
   name: `matmul ${tiling.name} ${layout.transposeA ? "T" : "N"}${layout.transposeB ? "T" : "N"} ${ending}`,
-  ...(tiling.staging === "f16" ? { enables: ["f16"] } : {}),
+  ...(tiling.factors === "f16" ? { enables: ["f16"] } : {}),
   outputs: outputsOf(ending, "vec4<f32>"),
-  inputs: { A: "vec4<f32>", B: "vec4<f32>", bias: "vec4<f32>" },
-  uniforms: { rows: "i32", columns: "i32", inner: "i32", epilogue: "i32" },
+  inputs: { A: `vec4<${tiling.factors}>`, B: `vec4<${tiling.factors}>`, bias: "vec4<f32>" },
+  uniforms: { rows: "i32", columns: "i32", inner: "i32", epilogue: "i32", ...scaleOf(tiling.factors) },
   body: body(tiling, layout, ending),
 });

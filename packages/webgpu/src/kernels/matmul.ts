@@ -21,6 +21,8 @@ const TINY_RESULT = 128;
 export interface Product extends Layout {
   readonly a: tf.TensorInfo;
   readonly b: tf.TensorInfo;
+  /** Both are packed, see half.ts, under the shapes that they had; the product is multiplied by `scale`. Absent: f32. */
+  readonly packed?: { readonly scale: number };
 }
 /** What is done to the product before it is stored. */
 export interface Epilogue {
@@ -30,7 +32,7 @@ export interface Epilogue {
 }
 const PLAIN: Epilogue = { activation: "none" };
 
-function shapeOf({ a, b, transposeA, transposeB }: Product): Shape {
+function shapeOf({ a, b, transposeA, transposeB, packed }: Product): Shape {
   const [a1, a2] = a.shape.slice(-2) as [number, number];
   const [b1, b2] = b.shape.slice(-2) as [number, number];
   const batch = a.shape.slice(0, -2).reduce((product, extent) => product * extent, 1);
@@ -41,6 +43,7 @@ function shapeOf({ a, b, transposeA, transposeB }: Product): Shape {
     columns: transposeB ? b1 : b2,
     transposeA,
     transposeB,
+    packed: packed !== undefined,
   };
 }
 
@@ -51,8 +54,9 @@ export function tiledMatmul(
   epilogue: Epilogue = PLAIN,
   tiling: Tiling | null = tilingFor(backend, product),
 ): tf.TensorInfo[] {
-  const { a, b, transposeA, transposeB } = product;
+  const { a, b, transposeA, transposeB, packed } = product;
   const { batch, rows, columns, inner } = shapeOf(product);
+  const scale = packed === undefined ? [] : [packed.scale];
   const ending = endingOf(epilogue.activation);
   const shape = [...a.shape.slice(0, -2), rows, columns];
   const flags = flagsOf(epilogue.bias !== undefined, epilogue.activation);
@@ -64,18 +68,22 @@ export function tiledMatmul(
     workgroups: [Math.ceil(columns / tileColumns), Math.ceil(rows / tileRows), batch] as const,
   };
   if (tiling !== null)
-    return launch(backend, { ...common, kernel: wideMatmulKernel(tiling, product, ending), uniforms: [rows, columns, inner, flags] });
+    return launch(backend, {
+      ...common,
+      kernel: wideMatmulKernel(tiling, product, ending),
+      uniforms: [rows, columns, inner, flags, ...scale],
+    });
   const [rowA, innerA] = transposeA ? [1, rows] : [inner, 1];
   const [innerB, columnB] = transposeB ? [1, inner] : [columns, 1];
   return launch(backend, {
     ...common,
-    kernel: matmulKernel(elementOf(backend, a), elementOf(backend, b), ending),
-    uniforms: [rows, columns, inner, rowA, innerA, innerB, columnB, flags],
+    kernel: packed ? matmulKernel("f16", "f16", ending) : matmulKernel(elementOf(backend, a), elementOf(backend, b), ending),
+    uniforms: [rows, columns, inner, rowA, innerA, innerB, columnB, flags, ...scale],
   });
 }
 
-/** How the values lie in the buffer, whatever the tensor is called. */
-const elementOf = (backend: WebGPUBackend, { dataId }: tf.TensorInfo): "f32" | "i32" =>
+/** How the values lie in the buffer, whatever the tensor is called; of one that is packed it says f32. */
+export const elementOf = (backend: WebGPUBackend, { dataId }: tf.TensorInfo): "f32" | "i32" =>
   backend.tensorMap.get(dataId as object).dtype === "float32" ? "f32" : "i32";
 
 function tilingFor(backend: WebGPUBackend, product: Product): Tiling | null {
