@@ -2,9 +2,9 @@
 // Knows no HTTP.
 import { join } from "node:path";
 import type { DatasetLookup } from "@weft/coordinator";
-import { DATASETS_FOLDER, DatasetFault, datasetCatalog, EMBEDDED_IDS } from "@weft/datasets";
+import { clientsOf, DATASETS_FOLDER, DatasetFault, datasetCatalog, datasetReader, EMBEDDED_IDS } from "@weft/datasets";
 import { canonicalBytes } from "@weft/ledger";
-import type { BlobRef, DatasetManifest } from "@weft/protocol";
+import { type BlobRef, type DatasetManifest, ok, refuse } from "@weft/protocol";
 import { type BlobStore, folderFiles } from "@weft/storage";
 import { nodeDisk } from "@weft/storage/node";
 
@@ -36,6 +36,20 @@ export async function openShelf(dataFolder: string, blobs: BlobStore, unpackEmbe
     async manifest(id) {
       const manifest = await catalog.manifest(id);
       return manifest === null ? null : { manifest, blob: await blobOf(manifest) };
+    },
+    async clients(manifest, spec) {
+      const get = async (sha256: string): Promise<Uint8Array> => {
+        const bytes = await blobs.get(sha256);
+        if (bytes === null) throw new DatasetFault(`A shard of the data set ${manifest.id} is missing. Import it again.`);
+        return bytes;
+      };
+      try {
+        const { clients, size } = await clientsOf(spec, datasetReader(manifest, { get }, "train"));
+        return ok(Array.from({ length: clients }, (_, client) => size(client)));
+      } catch (error) {
+        if (error instanceof DatasetFault) return refuse("bad-spec", error.message);
+        throw error;
+      }
     },
   };
 }
