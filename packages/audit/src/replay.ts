@@ -216,10 +216,11 @@ class Replayer {
       next = await closeFromBlobs(this.#reader(), created.run, created.spec, created.parameters, round);
     } catch (error) {
       if (!(error instanceof RoundDamaged || error instanceof SourceDamaged)) throw error;
-      // A run that goes on meanwhile gives more up.
+      // A run that goes on meanwhile gives more up; only then is the rest of the ledger read for it.
       if (
         (await this.#isGone(contributions)) &&
-        mayBeGone(created.spec, version, await newestBehind(this.#source, this.#seq, this.#newest))
+        (mayBeGone(created.spec, version, this.#newest) ||
+          mayBeGone(created.spec, version, await newestBehind(this.#source, this.#seq, this.#newest)))
       ) {
         this.#own = new Map();
         return { version, published, outcome: "taken", why: "given-up" };

@@ -35,6 +35,9 @@ export class RunLoop {
   readonly run: RunId;
   readonly #options: RunLoopOptions;
   #state: RunState | null = null;
+  /** The last state that was whole: what is shown while the ledger is folded again. Null at other times. */
+  #shown: RunState | null = null;
+  #folding = false;
   #head: LedgerHead;
   #lastMs = 0;
   /** By how much the ledger was ahead of the clock when it was opened. */
@@ -55,11 +58,12 @@ export class RunLoop {
   }
 
   get state(): ReadonlyRun {
-    if (this.#state === null) throw new Error(`run ${this.run} is not open`);
-    return this.#state;
+    const state = this.#folding ? this.#state : (this.#shown ?? this.#state);
+    if (state === null) throw new Error(`run ${this.run} is not open`);
+    return state;
   }
   get isOpen(): boolean {
-    return this.#state !== null;
+    return this.#state !== null && this.#shown === null;
   }
   get head(): LedgerHead {
     return this.#head;
@@ -78,6 +82,7 @@ export class RunLoop {
 
   /** Folds the stored ledger. Rejects with a StorageFault; a ledger that no coordinator can have written is "damaged". */
   async open(): Promise<void> {
+    this.#shown ??= this.#state;
     this.#state = null;
     this.#head = emptyHead(this.run);
     this.#options.onRestart();
@@ -91,6 +96,7 @@ export class RunLoop {
       }
     }
     if (this.#state === null) throw new StorageFault("damaged", `the ledger of run ${this.run} is empty`);
+    this.#shown = null;
     // Once ahead, ahead for as long as this process runs: opened again after a fault, time goes on as it went.
     this.#aheadMs = Math.max(this.#aheadMs, this.#lastMs - Math.floor(this.#options.clock.now()));
   }
@@ -163,6 +169,15 @@ export class RunLoop {
   }
 
   #fold(record: LedgerRecord): void {
+    this.#folding = true;
+    try {
+      this.#foldOne(record);
+    } finally {
+      this.#folding = false;
+    }
+  }
+  /** Who hears of the record sees the state that it made. */
+  #foldOne(record: LedgerRecord): void {
     const { event, atMs } = record;
     if (this.#state !== null) this.#state = evolve(this.#state, event, atMs);
     else if (event.type === "run-created") this.#state = initialState(event, atMs);

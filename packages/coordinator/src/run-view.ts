@@ -18,6 +18,8 @@ export class RunView {
   /** Who has a session now, in whatever run. */
   readonly #isConnected: (volunteer: string) => boolean;
   #projection: RunProjection = createRunProjection();
+  /** Of a ledger that is being folded again: shown when it is whole. */
+  #next: RunProjection | null = null;
   #summary: Kept<RunSummary> | null = null;
   #detail: Kept<RunDetail> | null = null;
 
@@ -27,24 +29,32 @@ export class RunView {
   }
 
   onRecord(record: LedgerRecord): void {
-    this.#projection.apply(record);
+    (this.#next ?? this.#projection).apply(record);
   }
 
   clear(): void {
-    this.#projection = createRunProjection();
-    this.#summary = null;
-    this.#detail = null;
+    this.#next = createRunProjection();
+  }
+
+  #shown(): RunProjection {
+    if (this.#next !== null && this.#run.loop.isOpen) {
+      this.#projection = this.#next;
+      this.#next = null;
+      this.#summary = null;
+      this.#detail = null;
+    }
+    return this.#projection;
   }
 
   summary(nowMs: number): RunSummary {
-    const key = this.#key(nowMs);
-    if (this.#summary?.key !== key) this.#summary = { key, view: this.#projection.summary(this.#overlay(nowMs)) };
+    const [projection, key] = [this.#shown(), this.#key(nowMs)];
+    if (this.#summary?.key !== key) this.#summary = { key, view: projection.summary(this.#overlay(nowMs)) };
     return this.#summary.view;
   }
 
   detail(nowMs: number): RunDetail {
-    const key = this.#key(nowMs);
-    if (this.#detail?.key !== key) this.#detail = { key, view: this.#projection.detail(this.#overlay(nowMs)) };
+    const [projection, key] = [this.#shown(), this.#key(nowMs)];
+    if (this.#detail?.key !== key) this.#detail = { key, view: projection.detail(this.#overlay(nowMs)) };
     return this.#detail.view;
   }
 
@@ -57,7 +67,9 @@ export class RunView {
         .filter((point) => point.version <= version)
         .map((point) => ({ version: point.version, lossMean: point.lossMean, accuracy: point.accuracy })),
       // All of them: the list that pages show is cut.
-      contributors: this.#projection.contributors().map(({ name, volunteer, samples }) => ({ name: name ?? shortKey(volunteer), samples })),
+      contributors: this.#shown()
+        .contributors()
+        .map(({ name, volunteer, samples }) => ({ name: name ?? shortKey(volunteer), samples })),
     };
   }
 

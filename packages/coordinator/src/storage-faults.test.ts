@@ -215,3 +215,54 @@ test("what storage refused and kept in its queue is not acknowledged before it i
   for await (const { event } of again.ledger.read("tiny")) if (event.type === "contribution-admitted") admitted.push(event.header.sha256);
   expect(admitted).toEqual([contribution.header.sha256]);
 });
+
+test("while a ledger is read again after a fault, everybody is answered as during the fault, and pages show the last whole state", async () => {
+  const inner = failingStorage(memoryStorage());
+  let gate: Promise<void> | null = null;
+  const ledger: typeof inner.ledger = {
+    ...inner.ledger,
+    async *read(run, fromSeq) {
+      for await (const record of inner.ledger.read(run, fromSeq)) {
+        // Nothing is read at first, and then no more than the beginning.
+        if (record.seq <= 1) await gate;
+        yield record;
+      }
+    },
+  };
+  const kit = await TestCoordinator.start({ storage: { ...inner, ledger } });
+  const run = await kit.createRun();
+  const [volunteer, late] = [new ScriptedVolunteer(1), new ScriptedVolunteer(2, "192.0.2.8")];
+  await volunteer.join(kit.coordinator);
+  while (kit.coordinator.detail(run)?.version === 0) {
+    await volunteer.contribute(await volunteer.lease(null, 2));
+    await kit.pass(500);
+  }
+  const contribution = volunteer.contribution(await volunteer.lease(null, 2));
+  inner.fail("ledger");
+  expect(await volunteer.upload(contribution)).toMatchObject({ ok: false, code: "disk-full" });
+  inner.fail(null);
+  for (let pieces = 0; pieces < 2; pieces += 1) {
+    let open = (): void => undefined;
+    const before = gate;
+    gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    if (before === null) {
+      await kit.clock.advance(2_000);
+      void kit.coordinator.tick();
+    }
+    await kit.clock.advance(1);
+    expect(kit.coordinator.inside().runs).toMatchObject([{ run, state: null }]);
+    expect(await volunteer.requestLease()).toMatchObject({ ok: false, code: "disk-full" });
+    expect(await volunteer.upload(contribution)).toMatchObject({ ok: false, code: "disk-full" });
+    expect(await kit.coordinator.command({ type: "pause-run", run }, "admin")).toMatchObject({ ok: false, code: "disk-full" });
+    if (before === null) await late.join(kit.coordinator);
+    expect(kit.coordinator.runs()).toMatchObject([{ run, version: 1, phase: "running", trouble: { kind: "disk-full" } }]);
+    expect(kit.coordinator.detail(run)).toMatchObject({ version: 1 });
+    open();
+  }
+  gate = null;
+  await kit.pass(2_000);
+  expect(unwrap(await volunteer.upload(contribution))).toEqual({ kind: "admitted", version: 2 });
+  expect(kit.coordinator.counters()["internal-errors"]).toBeUndefined();
+});

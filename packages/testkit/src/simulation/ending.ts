@@ -1,6 +1,6 @@
 // The end of a simulation: everybody goes home, what is owed is done, and what no single event shows is checked of the whole.
 import { isDeepStrictEqual } from "node:util";
-import { replay, storageSource } from "@weft/audit";
+import { type RunSource, replay, storageSource } from "@weft/audit";
 import { keptVersions, type LedgerRecord, type RunSpec } from "@weft/protocol";
 import { f32FromBytes, f32ToBytes } from "@weft/tensors";
 import { closeRound, foldRun, learningRate, type ReadonlyRun } from "@weft/training";
@@ -44,6 +44,10 @@ export async function settle(plan: SimulationPlan, { host }: Machine, tabs: read
   hold("debts-are-paid", left.length === 0, () => `files of uploads are left after the end: ${left.join(", ")}`);
 }
 
+async function* recordsOf(records: readonly LedgerRecord[], fromSeq = 0): AsyncGenerator<LedgerRecord> {
+  yield* records.slice(fromSeq);
+}
+
 /** How many versions were recomputed, and of how many the contributions were let go. */
 export interface Replayed {
   readonly recomputed: number;
@@ -72,7 +76,9 @@ export async function checkEnd(plan: SimulationPlan, { host, witness }: Machine)
         () => `${run}: the acknowledged ${key} is in no version and named by no stop`,
       );
     checkEpochs(book.spec, book.position, TRAINING_SAMPLES);
-    const { ok, same, givenUp, refused, different } = await replay(storageSource(storage, run), { hash: hashOf });
+    // Its records have just been read.
+    const source: RunSource = { ...storageSource(storage, run), records: (fromSeq) => recordsOf(read, fromSeq) };
+    const { ok, same, givenUp, refused, different } = await replay(source, { hash: hashOf });
     const goneUntil = book.version - keptVersions(book.spec);
     hold(
       "replay-is-identical",

@@ -319,15 +319,22 @@ export const MUTATIONS = {
     }),
   },
   "calls-itself-damaged": {
-    sentence: "A ledger that is whole cannot be read again.",
+    sentence: "A ledger that is whole cannot be read at the next start.",
     breaks: "nothing-breaks",
     make: () => ({
-      ledger: withLedger(() => ({
-        // biome-ignore lint/correctness/useYield: it fails before its first record.
-        async *read(run) {
-          throw new StorageFault("damaged", `the ledger of run ${run} is damaged, or so it is said`);
-        },
-      })),
+      ledger: withLedger((inner) => {
+        let found: readonly string[] = [];
+        return {
+          runs: async () => {
+            found = await inner.runs();
+            return found;
+          },
+          async *read(run, fromSeq) {
+            if (found.includes(run)) throw new StorageFault("damaged", `the ledger of run ${run} is damaged, or so it is said`);
+            yield* inner.read(run, fromSeq);
+          },
+        };
+      }),
     }),
   },
 } as const satisfies Record<string, Mutation>;

@@ -20,4 +20,9 @@ export const PINNED_SEEDS: readonly PinnedSeed[] = [
     size: "small",
     sentence: "A welcome named leases of a version whose record was still on its way to the disk.",
   },
+  {
+    seed: 1_828,
+    size: "small",
+    sentence: "While a ledger was read again after a fault, whoever asked for a lease or a page met a run that was not there.",
+  },
 ];
