@@ -188,6 +188,40 @@ describe("a coordinator", () => {
     expect(kit.coordinator.detail(run)).toMatchObject({ phase: "finished", version: 6 });
   });
 
+  test("lets nothing go for a version that was never made: the run was stopped while its round was closing", async () => {
+    let open = (): void => undefined;
+    let waits: Promise<void> = Promise.resolve();
+    const kit = await TestCoordinator.start({
+      compute: (inner) => ({
+        initialWeights: (model, seed) => inner.initialWeights(model, seed),
+        takeIn: (upload) => inner.takeIn(upload),
+        evaluate: (spec, manifest, weights) => inner.evaluate(spec, manifest, weights),
+        checkpoint: (input) => inner.checkpoint(input),
+        closeRound: async (...given) => {
+          await waits;
+          return inner.closeRound(...given);
+        },
+      }),
+    });
+    const run = await kit.createRun({ ...TINY_SPEC, retention: { contributions: { versions: 1 } } });
+    const volunteer = new ScriptedVolunteer(1);
+    await volunteer.join(kit.coordinator);
+    const contribute = async (): Promise<unknown> => volunteer.contribute(await volunteer.lease(run));
+    while (kit.coordinator.detail(run)?.version === 0) {
+      await contribute();
+      await kit.pass(500);
+    }
+    waits = new Promise((resolve) => {
+      open = resolve;
+    });
+    while (kit.coordinator.detail(run)?.round?.phase !== "closing") await contribute();
+    expect((await kit.coordinator.command({ type: "stop-run", run }, "ada")).ok).toBe(true);
+    open();
+    await kit.coordinator.idle();
+    expect(kit.coordinator.detail(run)).toMatchObject({ phase: "stopped", version: 1 });
+    expect(await contributionsOf(kit, run)).toEqual([{ version: 1, kept: true, gone: false }]);
+  });
+
   test("rolls back without any contribution", async () => {
     const kit = await TestCoordinator.start();
     const run = await kit.createRun({ ...TINY_SPEC, retention: { contributions: "none" } });

@@ -273,7 +273,8 @@ export class Run {
       return;
     }
     await this.#answer(generation, { kind: "closed", base: round.base, ...closed });
-    await this.retention.sweep(round.base + 1);
+    // Stopped or rolled back meanwhile, the round has made no version that others would have to make room for.
+    if (generation === this.#generation) await this.retention.sweep(Math.min(round.base + 1, this.loop.state.version));
   }
 
   /** The round cannot be closed, however often it is tried: the run stands until somebody resumes it, which tries once more. */

@@ -25,4 +25,9 @@ export const PINNED_SEEDS: readonly PinnedSeed[] = [
     size: "small",
     sentence: "While a ledger was read again after a fault, whoever asked for a lease or a page met a run that was not there.",
   },
+  {
+    seed: 50_194,
+    size: "small",
+    sentence: "A run that was stopped while its round was closing let go the contributions of a version that its retention keeps.",
+  },
 ];
