@@ -30,7 +30,7 @@ export class Commands {
   }
 
   async createRun(spec: unknown, by: string): Promise<Result<{ readonly run: RunId }>> {
-    return this.#mayBegin() ?? this.#begin(await prepareRun(spec, this.#host.options.datasets), by);
+    return this.#mayBegin() ?? this.#begin(() => prepareRun(spec, this.#host.options.datasets), by);
   }
 
   /** `by` as it stands in the ledger. */
@@ -76,7 +76,10 @@ export class Commands {
       : refuse("bad-command", `at most ${this.#host.activeRuns} runs are active at once; stop one first`);
   }
 
-  async #begin(prepared: Result<PreparedRun>, by: string): Promise<Result<{ readonly run: RunId }>> {
+  async #begin(prepare: () => Promise<Result<PreparedRun>>, by: string): Promise<Result<{ readonly run: RunId }>> {
+    const prepared = await prepare().catch((error: unknown) =>
+      refuse(codeOf(error), `the run could not be prepared: ${messageOf(error)}`, 5_000),
+    );
     if (!prepared.ok) return prepared;
     const id = runIdOf(prepared.value.spec.name, (candidate) => this.#host.runs.has(candidate) || this.#taken.has(candidate));
     this.#taken.add(id);
@@ -102,9 +105,13 @@ export class Commands {
   ): Promise<Result<AdminReply>> {
     const refusal = this.#mayBegin();
     if (refusal !== null) return refusal;
-    if (!this.#host.runs.has(parent)) return refuse("unknown-run", `there is no run ${parent}`);
+    const loop = this.#host.runs.get(parent)?.loop;
+    if (loop === undefined) return refuse("unknown-run", `there is no run ${parent}`);
     const found = await findVersion(this.#host.options.storage, parent, version);
-    return found.ok ? this.#begin(await prepare(found.value), by) : found;
+    // Storage also reads what is on its way to the disk: nothing is made of a version that a crash could take back.
+    await loop.told;
+    if (loop.fault !== null) return refuse(loop.fault.code, `the coordinator cannot store: ${loop.fault.message}`, 5_000);
+    return found.ok ? this.#begin(() => prepare(found.value), by) : found;
   }
 
   async #rollBack(id: RunId, version: number, by: string): Promise<Result<AdminReply>> {

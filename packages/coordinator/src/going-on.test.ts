@@ -1,7 +1,8 @@
 // The commands that go back and go on: what fits is done and written, what does not is refused with a code and a sentence.
+import { sha256 } from "@weft/ledger";
 import { parameterCount } from "@weft/models";
 import type { RunSpec, RunSpecOf } from "@weft/protocol";
-import { memoryStorage, type Storage, StorageFault } from "@weft/storage";
+import { MemoryDisk, memoryStorage, openFileStorage, type Storage, StorageFault } from "@weft/storage";
 import { ScriptedVolunteer, TestCoordinator, TINY_SPEC, trainToTheEnd, unwrap } from "@weft/testkit";
 import { describe, expect, test } from "vitest";
 import type { Compute } from "./ports.ts";
@@ -213,4 +214,43 @@ describe("fork", () => {
     expect(reply).toMatchObject({ ok: false, code: "bad-spec", message: expect.stringMatching(message) });
     expect(kit.coordinator.runs()).toHaveLength(1);
   });
+});
+
+test("goes on from a version only when its record is on disk", async () => {
+  // Everything that waits for nothing is done within a turn: no hash comes from another thread.
+  const inner = await openFileStorage(new MemoryDisk(), "weft", { hash: async (bytes) => sha256(bytes), schedule: () => () => undefined });
+  let open = (): void => undefined;
+  let gate: Promise<void> = Promise.resolve();
+  const wrote: string[] = [];
+  const ledger: typeof inner.ledger = {
+    runs: () => inner.ledger.runs(),
+    read: (run, fromSeq) => inner.ledger.read(run, fromSeq),
+    append: async (run, records, durability) => {
+      await inner.ledger.append(run, records, durability);
+      wrote.push(...records.map(({ event }) => event.type));
+      if (records.some(({ event }) => event.type === "version-published")) {
+        await gate;
+        wrote.push("synced");
+      }
+    },
+  };
+  const kit = await TestCoordinator.start({ storage: { ...inner, ledger, close: () => inner.close() } });
+  const run = await kit.createRun();
+  const volunteer = new ScriptedVolunteer(1);
+  await volunteer.join(kit.coordinator);
+  gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  kit.clock.settle = () => Promise.resolve();
+  while (!wrote.includes("version-published")) {
+    const reply = unwrap(await volunteer.requestLease(run, 2));
+    if (reply.kind === "lease") await volunteer.contribute(reply.assignment);
+    await kit.clock.drain();
+  }
+  const going = kit.coordinator.command({ type: "resume-from", run, version: 1 }, "ada");
+  await kit.clock.drain();
+  expect(wrote.filter((type) => type === "run-created")).toHaveLength(1);
+  open();
+  expect(await going).toMatchObject({ ok: true });
+  expect(wrote.lastIndexOf("run-created")).toBeGreaterThan(wrote.indexOf("synced"));
 });

@@ -2,7 +2,7 @@
 import type { Compute } from "@weft/coordinator";
 import { sha256 } from "@weft/ledger";
 import { MemoryDisk, memoryStorage, openFileStorage } from "@weft/storage";
-import { failingStorage, ScriptedVolunteer, TestCoordinator, trainToTheEnd, unwrap } from "@weft/testkit";
+import { failingStorage, ScriptedVolunteer, TestCoordinator, TINY_SPEC, trainToTheEnd, unwrap } from "@weft/testkit";
 import { expect, test } from "vitest";
 
 async function scene(compute?: (inner: Compute) => Compute) {
@@ -76,7 +76,6 @@ test("a version whose blobs cannot be stored is closed later, with the same weig
 test("a run that cannot be stored is refused and does not exist; its name is free of confusion afterwards", async () => {
   const storage = failingStorage(memoryStorage());
   const kit = await TestCoordinator.start({ storage });
-  const { TINY_SPEC } = await import("@weft/testkit");
   storage.fail("ledger");
   expect(await kit.coordinator.createRun(TINY_SPEC, "test")).toMatchObject({ ok: false, code: "disk-full" });
   expect(kit.coordinator.runs()).toEqual([]);
@@ -265,4 +264,14 @@ test("while a ledger is read again after a fault, everybody is answered as durin
   await kit.pass(2_000);
   expect(unwrap(await volunteer.upload(contribution))).toEqual({ kind: "admitted", version: 2 });
   expect(kit.coordinator.counters()["internal-errors"]).toBeUndefined();
+});
+
+test("a run whose data set or manifest cannot be stored is refused with the storage's code, new or forked", async () => {
+  const { storage, kit, run } = await scene();
+  storage.fail("blobs");
+  expect(await kit.coordinator.createRun(TINY_SPEC, "test")).toMatchObject({ ok: false, code: "disk-full" });
+  const forked = await kit.coordinator.command({ type: "fork", run, version: 0, spec: TINY_SPEC }, "ada");
+  expect(forked).toMatchObject({ ok: false, code: "disk-full" });
+  storage.fail(null);
+  expect(await kit.coordinator.command({ type: "fork", run, version: 0, spec: TINY_SPEC }, "ada")).toMatchObject({ ok: true });
 });

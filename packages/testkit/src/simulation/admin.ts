@@ -116,12 +116,16 @@ export class Admin {
     const fromSeq = event === "run-created" ? 0 : (witness.ledgers.get(run)?.records.length ?? 0);
     const asked = { ends };
     this.#asked.add(asked);
-    void coordinator.command(isOfRun ? { ...command, run } : command, "admin").then((reply) => {
-      this.#asked.delete(asked);
-      // A key may be blocked in this run already, and only in others be blocked anew.
-      if (ends === host.ends && reply.ok && event !== undefined && (isOfRun || witness.ledgers.size === 1))
-        witness.commanded(reply.value?.run ?? run, event, fromSeq);
-    });
+    void coordinator.command(isOfRun ? { ...command, run } : command, "admin").then(
+      (reply) => {
+        this.#asked.delete(asked);
+        // A key may be blocked in this run already, and only in others be blocked anew.
+        if (ends === host.ends && reply.ok && event !== undefined && (isOfRun || witness.ledgers.size === 1))
+          witness.commanded(reply.value?.run ?? run, event, fromSeq);
+      },
+      (error: unknown) =>
+        witness.broken(`${command.type} is not answered: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+    );
   }
 }
 

@@ -73,6 +73,8 @@ export class Book {
   readonly spec: RunSpec;
   version: number;
   ended: "finished" | "stopped" | null = null;
+  /** Record that ended it last. */
+  endedBy = 0;
   readonly #first: number;
   #seq = 0;
   #atMs: number;
@@ -147,6 +149,7 @@ export class Book {
         throw new Violation("ledger-only-grows", "the run is created again");
       case "run-stopped":
         this.ended = "stopped";
+        this.endedBy = this.#seq;
         this.#abandon(event.abandoned ?? [], "the stop");
         return;
       case "run-finished":
@@ -157,6 +160,7 @@ export class Book {
         );
         hold("accounted-once", this.#unaccounted().length === 0, () => "the run is finished with contributions that no version counts");
         this.ended = "finished";
+        this.endedBy = this.#seq;
         return;
       case "run-rolled-back":
         this.#rollBack(event);

@@ -30,4 +30,9 @@ export const PINNED_SEEDS: readonly PinnedSeed[] = [
     size: "small",
     sentence: "A run that was stopped while its round was closing let go the contributions of a version that its retention keeps.",
   },
+  {
+    seed: 72_272,
+    size: "small",
+    sentence: "A run was forked from a version whose record was still on its way to the disk.",
+  },
 ];

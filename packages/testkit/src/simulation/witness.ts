@@ -125,8 +125,12 @@ export class Witness implements HostWatch {
     hold("holdings-are-bounded", sizes.verdicts <= 1_024, () => `${sizes.verdicts} verdicts are kept`);
   }
 
+  /** Also after a crash. */
   isOver(): boolean {
-    return this.ledgers.size > 0 && [...this.ledgers.values()].every(({ book }) => book.ended !== null);
+    return (
+      this.ledgers.size > 0 &&
+      [...this.ledgers.values()].every((ledger) => ledger.book.ended !== null && ledger.isOnDisk(ledger.book.endedBy))
+    );
   }
 
   #checked(check: () => void): void {
@@ -219,7 +223,8 @@ export class Witness implements HostWatch {
         ledger.reread(read);
         this.#compared.delete(run);
       }
-      if (isFirst) this.#stored(run, read.length);
+      // A run whose making was refused, and which is there all the same, is one that nobody has seen before.
+      if (isFirst || ledger === undefined) this.#stored(run, read.length);
     });
   }
 
