@@ -18,12 +18,16 @@ import { type Bundle, bundleKillable, freePort, startKillable } from "./test/kil
 const LONG = process.env.WEFT_LONG_TESTS === "1";
 vi.setConfig({ testTimeout: LONG ? 3_600_000 : 600_000, hookTimeout: 60_000 });
 
-/** An update of two chunks, two leases a version, and everything that a run owes every few versions. */
-const spec = (retention: NonNullable<RunSpec["retention"]>["contributions"] = "all"): RunSpec => {
+/** Updates of two chunks lie in the store's segments, those of five are moved there as the files in which they came. */
+const WIDTHS = { "two chunks": 1_100, "five chunks": 3_600 } as const;
+type Size = keyof typeof WIDTHS;
+
+/** Two leases a version, and everything that a run owes every few versions. */
+const spec = (size: Size = "two chunks", retention: NonNullable<RunSpec["retention"]>["contributions"] = "all"): RunSpec => {
   const digits = digitsRun();
   return {
     ...digits,
-    model: { kind: "mlp", inputs: 64, hidden: [1_100], classes: 10 },
+    model: { kind: "mlp", inputs: 64, hidden: [WIDTHS[size]], classes: 10 },
     training: { ...digits.training, samplesPerVersion: 8, microBatch: 4, versions: 100_000 },
     evaluation: { everyVersions: 4, samples: 8 },
     checkpoints: { everyVersions: 8 },
@@ -56,6 +60,17 @@ const IN_TRAINING = [
   ["amid write, ledger, publication", 2],
   ["after sync, ledger, publication", 2],
   ["before notice, work", 2],
+  ["before unlink, spool", 2],
+] as const;
+/** Of updates that are moved into the store. */
+const IN_MOVING = [
+  ["amid write, spool", 7],
+  ["before sync, spool", 2],
+  ["before rename, contributions", 2],
+  ["after rename, contributions", 2],
+  ["before sync folder, contributions", 3],
+  ["after sync folder, contributions", 3],
+  ["after sync, ledger, admission", 2],
   ["before unlink, spool", 2],
 ] as const;
 
@@ -188,10 +203,20 @@ test("killed at its first start, it begins again, once, and killed in training i
   expect(at.heard.resumed).toBeGreaterThan(0);
 });
 
+test("killed while updates are moved into the store, it loses none and counts none twice", async () => {
+  const at = await scene(spec("five chunks"));
+  volunteers(at, [1, 2]);
+  for (const [point, nth] of IN_MOVING) {
+    await killAt(at, point, nth);
+    await expectKeptOnDisk(at, `after the kill ${point}`);
+  }
+  await goOnAndAudit(at);
+});
+
 type Counts = ReadonlyMap<string, number>;
 /** How often a first start, a later start, and two dozen contributions after a first start come to each point. */
-async function allPoints(): Promise<{ readonly first: Counts; readonly later: Counts; readonly training: Counts }> {
-  const at = await scene(spec({ versions: 2 }));
+async function allPoints(size: Size): Promise<{ readonly first: Counts; readonly later: Counts; readonly training: Counts }> {
+  const at = await scene(spec(size, { versions: 2 }));
   let read = 0;
   const passed = (): Counts => {
     const lines = readFileSync(at.points, "utf8").trim().split("\n");
@@ -219,28 +244,31 @@ async function allPoints(): Promise<{ readonly first: Counts; readonly later: Co
 
 // Minutes long: a part of the suite only where it is asked for.
 if (LONG) {
-  test("killed once at every point of a first start and at every point of training, it goes on", async () => {
-    const points = await allPoints();
-    expect(points.first.size).toBeGreaterThan(40);
-    expect(new Set([...points.first.keys(), ...points.training.keys()]).size).toBeGreaterThan(60);
-    process.stdout.write(`${points.first.size} points of a first start, ${points.training.size} of training\n`);
-    for (const point of points.first.keys()) {
-      const at = await scene();
-      await killAt(at, point, 1);
-      const killable = start(at);
-      expect(await killable.serving, `after the kill ${point}`).not.toBeNull();
-      killable.child.kill("SIGKILL");
-      await killable.ended;
-    }
-    const at = await scene(spec({ versions: 2 }));
-    volunteers(at, [1, 2]);
-    for (const [point, times] of points.training) {
-      // After those that come while it starts; the second one, where there is one.
-      await killAt(at, point, (points.later.get(point) ?? 0) + Math.min(times, 2));
-      await expectKeptOnDisk(at, `after the kill ${point}`);
-    }
-    await goOnAndAudit(at);
-  });
+  test.each(["two chunks", "five chunks"] as const)(
+    "killed once at every point of a first start and at every point of training with updates of %s, it goes on",
+    async (size) => {
+      const points = await allPoints(size);
+      expect(points.first.size).toBeGreaterThan(40);
+      expect(new Set([...points.first.keys(), ...points.training.keys()]).size).toBeGreaterThan(60);
+      process.stdout.write(`${points.first.size} points of a first start, ${points.training.size} of training\n`);
+      for (const point of points.first.keys()) {
+        const at = await scene();
+        await killAt(at, point, 1);
+        const killable = start(at);
+        expect(await killable.serving, `after the kill ${point}`).not.toBeNull();
+        killable.child.kill("SIGKILL");
+        await killable.ended;
+      }
+      const at = await scene(spec(size, { versions: 2 }));
+      volunteers(at, [1, 2]);
+      for (const [point, times] of points.training) {
+        // After those that come while it starts; the second one, where there is one.
+        await killAt(at, point, (points.later.get(point) ?? 0) + Math.min(times, 2));
+        await expectKeptOnDisk(at, `after the kill ${point}`);
+      }
+      await goOnAndAudit(at);
+    },
+  );
 }
 
 test("a volunteer keeps its open lease across a kill, and answers it", async () => {

@@ -1,15 +1,34 @@
-// Unfinished uploads as temporary files in the data folder: the event loop appends, the computing thread reads. Beside the bytes of each
-// upload lies the line with which it began, so that a later process can go on with it. Nothing is synced: the core finds out what a power cut
-// spoiled. Knows nothing of what the bytes mean; the core holds the cap.
-import { type Disk, toFault } from "@weft/storage";
+// Unfinished uploads as temporary files in the data folder: the event loop appends, the computing thread reads, and the storage may move a whole
+// one into its own folders. Beside the bytes of each upload lies the line with which it began, so that a later process can go on with it.
+// Knows nothing of what the bytes mean; the core holds the cap.
+import { type Disk, type DiskFile, toFault } from "@weft/storage";
 import type { UploadSpool } from "./upload-spool.ts";
 
 const BYTES = ".part";
 const ABOUT = ".begun";
 
+/** Files kept open for who appends next: more than uploads that send at once. */
+const MOST_OPEN = 32;
+/** The disk is set to work each time so many bytes have come, that little is left to write when the last one is there. */
+const SYNC_BYTES = 8 * 1024 ** 2;
+
+interface Open {
+  readonly file: DiskFile;
+  unsynced: number;
+  /** The sync that is under way. */
+  syncing: Promise<void>;
+  appending: boolean;
+}
+
 /** In `folder`, which is made with the first upload. */
 export function diskSpool(disk: Disk, folder: string): UploadSpool {
-  const fileOf = (name: string, ending: string): string => {
+  /** Least recently used first. */
+  const files = new Map<string, Open>();
+  const closing = new Map<string, Promise<void>>();
+  /** Names whose bytes the disk failed to write, and how it said so. It would call the next sync of them good. */
+  const failed = new Map<string, unknown>();
+
+  const fileOf = (name: string, ending = BYTES): string => {
     if (!/^[a-z0-9.-]{1,200}$/.test(name) || name.includes("..")) throw new Error(`spool names are made by the core, not ${name}`);
     return `${folder}/${name}${ending}`;
   };
@@ -20,50 +39,99 @@ export function diskSpool(disk: Disk, folder: string): UploadSpool {
       throw toFault(error, doing);
     }
   };
-  const append = async (path: string, bytes: Uint8Array): Promise<void> => {
+  const withFile = async (path: string, work: (file: DiskFile) => Promise<void>): Promise<void> => {
     const file = await disk.openAppend(path);
     try {
-      await file.append(bytes);
+      await work(file);
     } finally {
       await file.close();
     }
   };
-  const truncate = async (path: string, sizeBytes: number): Promise<void> => {
-    const file = await disk.openAppend(path);
+  const close = async (name: string): Promise<void> => {
+    await closing.get(name);
+    const open = files.get(name);
+    if (open === undefined) return;
+    files.delete(name);
+    const closed = open.syncing.then(() => open.file.close());
+    closing.set(name, closed);
+    await closed.finally(() => closing.delete(name));
+  };
+  /** Its file, marked as in use. */
+  const opened = async (name: string): Promise<Open> => {
+    const known = files.get(name);
+    if (known !== undefined) known.appending = true;
+    const open = known ?? { file: await disk.openAppend(fileOf(name)), unsynced: 0, syncing: Promise.resolve(), appending: true };
+    files.delete(name);
+    files.set(name, open);
+    for (const [other, { appending }] of files) {
+      if (files.size <= MOST_OPEN) break;
+      if (other !== name && !appending) await close(other);
+    }
+    return open;
+  };
+  const check = (name: string): void => {
+    if (failed.has(name)) throw failed.get(name);
+  };
+  const append = async (name: string, bytes: Uint8Array): Promise<void> => {
+    check(name);
+    const open = await opened(name);
     try {
-      await file.truncate(sizeBytes);
+      await open.file.append(bytes);
+      open.unsynced += bytes.length;
+      if (open.unsynced < SYNC_BYTES) return;
+      open.unsynced = 0;
+      // One at a time: who sends faster than the disk writes waits here.
+      await open.syncing;
+      open.syncing = open.file.datasync().catch((error: unknown) => void failed.set(name, error));
     } finally {
-      await file.close();
+      open.appending = false;
     }
   };
-  const whole = (path: string): Promise<Uint8Array> => disk.readRange(path, 0, Number.MAX_SAFE_INTEGER);
+  const whole = async (path: string): Promise<Uint8Array | null> =>
+    (await disk.size(path)) === null ? null : disk.readRange(path, 0, Number.MAX_SAFE_INTEGER);
   return {
     left: () =>
       guarded("Reading unfinished uploads", async () => {
-        const files = await disk.list(folder);
-        const names = files.filter((file) => file.endsWith(ABOUT)).map((file) => file.slice(0, -ABOUT.length));
+        const all = await disk.list(folder);
+        const names = all.filter((file) => file.endsWith(ABOUT)).map((file) => file.slice(0, -ABOUT.length));
         const known = new Set(names.flatMap((name) => [`${name}${ABOUT}`, `${name}${BYTES}`]));
-        for (const file of files) if (!known.has(file)) await disk.unlink(`${folder}/${file}`);
+        for (const file of all) if (!known.has(file)) await disk.unlink(`${folder}/${file}`);
         const found = [];
         for (const name of names) {
-          const about = new TextDecoder().decode(await whole(fileOf(name, ABOUT)));
-          found.push({ name, about, sizeBytes: (await disk.size(fileOf(name, BYTES))) ?? 0 });
+          const about = new TextDecoder().decode((await whole(fileOf(name, ABOUT))) ?? new Uint8Array(0));
+          found.push({ name, about, sizeBytes: (await disk.size(fileOf(name))) ?? 0 });
         }
         return found;
       }),
     begin: (name, about) =>
       guarded("Beginning an upload", async () => {
         await disk.makeFolder(folder);
-        await truncate(fileOf(name, ABOUT), 0);
-        await append(fileOf(name, ABOUT), new TextEncoder().encode(about));
+        await withFile(fileOf(name, ABOUT), async (file) => {
+          await file.truncate(0);
+          await file.append(new TextEncoder().encode(about));
+        });
       }),
-    append: (name, bytes) => guarded("Taking in an upload", () => append(fileOf(name, BYTES), bytes)),
-    cut: (name, sizeBytes) => guarded("Taking in an upload", () => truncate(fileOf(name, BYTES), sizeBytes)),
-    read: (name) => guarded("Reading an upload", () => whole(fileOf(name, BYTES))),
+    append: (name, bytes) => guarded("Taking in an upload", () => append(name, bytes)),
+    cut: (name, sizeBytes) =>
+      guarded("Taking in an upload", async () => {
+        check(name);
+        await close(name);
+        await withFile(fileOf(name), (file) => file.truncate(sizeBytes));
+      }),
+    end: (name) =>
+      guarded("Taking in an upload", async () => {
+        await close(name);
+        check(name);
+      }),
+    read: (name) => guarded("Reading an upload", () => whole(fileOf(name))),
+    fileOf,
     drop: (name) =>
       guarded("Removing an upload", async () => {
-        await disk.unlink(fileOf(name, ABOUT));
-        await disk.unlink(fileOf(name, BYTES));
+        const about = fileOf(name, ABOUT);
+        await close(name);
+        failed.delete(name);
+        await disk.unlink(about);
+        await disk.unlink(fileOf(name));
       }),
   };
 }

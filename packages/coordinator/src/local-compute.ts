@@ -21,7 +21,7 @@ import type { UploadSpool } from "./upload-spool.ts";
 
 export interface LocalComputeOptions {
   readonly storage: Pick<Storage, "blobs" | "contributions">;
-  readonly spool: Pick<UploadSpool, "read">;
+  readonly spool: Pick<UploadSpool, "read" | "fileOf">;
   /** Loss and accuracy of flat weights on the held-out part; the engine's in the application. */
   readonly evaluate: (spec: RunSpec, manifest: DatasetManifest, weights: Float32Array) => Promise<Evaluation>;
   /** A faster SHA-256 than the portable one, where the platform has it. */
@@ -29,6 +29,9 @@ export interface LocalComputeOptions {
   /** A faster mean with the bits of @weft/training's, where the platform has it. */
   readonly mean?: AggregationRule;
 }
+
+/** From here on an upload's file is moved into the store: a copy would cost more than the sync of one file more. */
+const MOVED_BYTES = 1024 ** 2;
 
 export class LocalCompute implements Compute {
   readonly #options: LocalComputeOptions;
@@ -42,10 +45,19 @@ export class LocalCompute implements Compute {
   }
 
   async takeIn({ name, run, sha256: expected, codec, parameters }: SpooledUpload): Promise<Inspection> {
-    const { spool, storage, hash } = this.#options;
-    const bytes = await spool.read(name);
+    const {
+      spool,
+      storage: { contributions },
+      hash,
+    } = this.#options;
+    // Moved already, where its run could not record it the first time.
+    const bytes = (await spool.read(name)) ?? (await contributions.get(run, expected));
+    if (bytes === null) throw new Error(`neither the spool nor the store has the upload ${name}`);
     const found = inspectBytes(bytes, expected, codec, parameters, hash ?? sha256);
-    if (found.ok) await storage.contributions.put(run, expected, bytes);
+    if (!found.ok) return found;
+    const file = bytes.length < MOVED_BYTES ? undefined : spool.fileOf?.(name);
+    if (file === undefined) await contributions.put(run, expected, bytes);
+    else await contributions.adopt(run, expected, file, bytes.length);
     return found;
   }
 

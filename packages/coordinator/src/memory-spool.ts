@@ -29,11 +29,16 @@ export class MemorySpool implements UploadSpool {
 
   async cut(name: string, sizeBytes: number): Promise<void> {
     const spooled = this.#spooled.get(name);
-    if (spooled !== undefined) spooled.parts = [(await this.read(name)).slice(0, sizeBytes)];
+    if (spooled !== undefined) spooled.parts = [(await this.read(name))?.slice(0, sizeBytes) ?? new Uint8Array(0)];
   }
 
-  read(name: string): Promise<Uint8Array> {
-    const parts = this.#spooled.get(name)?.parts ?? [];
+  end(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  read(name: string): Promise<Uint8Array | null> {
+    const parts = this.#spooled.get(name)?.parts;
+    if (parts === undefined) return Promise.resolve(null);
     const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
     for (const part of parts) {

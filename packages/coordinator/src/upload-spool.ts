@@ -9,8 +9,8 @@ export interface SpooledUploadLeft {
 }
 
 /**
- * Names are made by the core, `[a-z0-9.-]`, at most 200 characters. Calls for one name never overlap. Nothing here is promised to anybody, so
- * nothing is synced: what a power cut spoils is found by the hash that the sender signed. Errors are StorageFaults.
+ * Names are made by the core, `[a-z0-9.-]`, at most 200 characters. Calls for one name never overlap. Nothing here is promised to anybody:
+ * what a power cut spoils is found by the hash that the sender signed. Errors are StorageFaults.
  */
 export interface UploadSpool {
   /** What an earlier process left, in the order of names; asked once, before anything else. */
@@ -21,8 +21,12 @@ export interface UploadSpool {
   append(name: string, bytes: Uint8Array): Promise<void>;
   /** Cuts off what lies behind the first `sizeBytes`. */
   cut(name: string, sizeBytes: number): Promise<void>;
-  /** All bytes appended so far, in order. Asked by whoever computes, perhaps in another thread. */
-  read(name: string): Promise<Uint8Array>;
+  /** No more is appended or cut. Rejects where the disk failed to write what came; then the name is of no use any more. */
+  end(name: string): Promise<void>;
+  /** All bytes appended, in order, after `end`; null where there are none, or where their file was moved. Asked by whoever computes, perhaps in another thread. */
+  read(name: string): Promise<Uint8Array | null>;
+  /** The file that holds exactly these bytes after `end`, for who moves it elsewhere; absent where there are no files. */
+  fileOf?(name: string): string;
   /** Forgets the name; unknown names are fine. */
   drop(name: string): Promise<void>;
 }

@@ -195,7 +195,8 @@ async function interrupted(sent: number, spoil?: (spool: MemorySpool, name: stri
   for (let index = 0; index < sent; index += 1) await before.uploads.chunk(volunteer, { run, lease, attempt, index }, chunkOf(index));
   const name = before.spool.names()[0];
   if (name !== undefined) await spoil?.(before.spool, name);
-  const whole = (name: string): Promise<boolean> => before.spool.read(name).then((found) => Buffer.from(found).equals(bytes));
+  const whole = (name: string): Promise<boolean> =>
+    before.spool.read(name).then((found) => found !== null && Buffer.from(found).equals(bytes));
   const after = scene({}, before.spool, async (name) =>
     ok((await whole(name)) ? { ok: true, norm: 1 } : { ok: false, code: "wrong-hash", detail: "other bytes" }),
   );
@@ -217,7 +218,7 @@ test("an upload that a restart interrupted goes on by chunk, once its sender has
 test("of an upload that was whole the last chunk is asked for again: its answer is the verdict", async () => {
   const { open, send, spool } = await interrupted(3, async (left, name) => left.append(name, new Uint8Array(CHUNK_BYTES)));
   expect(open(1)).toEqual(ok({ nextChunk: 3 }));
-  expect((await spool.read(spool.names()[0] ?? "")).length).toBe(3 * CHUNK_BYTES);
+  expect((await spool.read(spool.names()[0] ?? ""))?.length).toBe(3 * CHUNK_BYTES);
   expect(await send(3)).toEqual(ok({ kind: "admitted", version: 1 }));
 });
 
@@ -225,9 +226,9 @@ test("a torn end is cut to whole chunks; bytes that a power cut spoiled are foun
   const torn = await interrupted(3, (left, name) => left.cut(name, 2 * CHUNK_BYTES + 17));
   expect(torn.open(1)).toEqual(ok({ nextChunk: 2 }));
   const zeroed = await interrupted(3, async (left, name) => {
-    const bytes = await left.read(name);
+    const came = (await left.read(name)) ?? new Uint8Array(0);
     await left.cut(name, 0);
-    await left.append(name, bytes.fill(0, 100, 5_000));
+    await left.append(name, came.fill(0, 100, 5_000));
   });
   expect(zeroed.open(1)).toEqual(ok({ nextChunk: 3 }));
   expect(await zeroed.send(3)).toMatchObject({ ok: false, code: "unavailable", message: expect.stringContaining("send it again") });
@@ -271,7 +272,7 @@ test("a chunk that the spool cannot take is refused, is no fault of its sender, 
   spool.append = append;
   expect(open(1)).toEqual(ok({ nextChunk: 1 }));
   expect(await send(1, 1)).toEqual(ok({ kind: "received", nextChunk: 2 }));
-  expect((await spool.read(spool.names()[0] ?? "")).length).toBe(2 * CHUNK_BYTES);
+  expect((await spool.read(spool.names()[0] ?? ""))?.length).toBe(2 * CHUNK_BYTES);
 });
 
 test("an upload that could not be decided on, since storage refused it, goes with its round", async () => {
@@ -290,4 +291,19 @@ test("an upload that could not be decided on, since storage refused it, goes wit
   expect(uploads.sizes.uploads).toBe(0);
   expect(uploads.reservedBytes).toBe(0);
   expect(spool.names()).toEqual([]);
+});
+
+test("what the disk failed to write is given up, and may be sent again from its beginning", async () => {
+  const { spool, open, send, uploads } = scene();
+  open(1);
+  for (let index = 0; index < 3; index++) await send(1, index);
+  const { end } = spool;
+  spool.end = () => Promise.reject(Object.assign(new Error("The disk is broken"), { code: "unavailable" }));
+  expect(await send(1, 3)).toMatchObject({ ok: false, code: "unavailable" });
+  await uploads.idle();
+  expect([spool.names(), uploads.reservedBytes]).toEqual([[], 0]);
+  spool.end = end;
+  expect(open(1)).toEqual(ok({ nextChunk: 0 }));
+  for (let index = 0; index < 3; index++) await send(1, index);
+  expect(await send(1, 3)).toEqual(ok({ kind: "admitted", version: 1 }));
 });

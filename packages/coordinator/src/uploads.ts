@@ -45,6 +45,14 @@ const GIVEN_UP = refuse("unknown-upload", "the upload was given up");
 const CROWDED_OUT = refuse("spool-full", "what had come of this upload was given up to make room; send it again", 1_000);
 const SPOILED_HERE = refuse("unavailable", "what had come before the coordinator was interrupted is damaged; send it again", 100);
 
+/** Of an upload that the spool could not take. */
+const refusalOf = (error: unknown): Refusal =>
+  refuse(
+    (error as { code?: unknown } | null)?.code === "disk-full" ? "disk-full" : "unavailable",
+    `the upload cannot be taken: ${error instanceof Error ? error.message : String(error)}`,
+    5_000,
+  );
+
 export class Uploads {
   readonly #table = new UploadTable();
   readonly #kept = new KeptVerdicts(KEPT_VERDICTS);
@@ -255,13 +263,22 @@ export class Uploads {
       await this.#spool.append(upload.name, payload);
       return null;
     } catch (error) {
-      const refusal = refuse(
-        (error as { code?: unknown } | null)?.code === "disk-full" ? "disk-full" : "unavailable",
-        `the upload cannot be taken: ${error instanceof Error ? error.message : String(error)}`,
-        5_000,
-      );
+      const refusal = refusalOf(error);
       this.#counters.add("spool.failed");
       await this.#spool.cut(upload.name, upload.received).catch(() => this.#give(upload, refusal));
+      return refusal;
+    }
+  }
+
+  /** Null when all bytes may be relied on as far as the disk has said; else they are given up. */
+  async #endSpooling(upload: Upload): Promise<Refusal | null> {
+    try {
+      await this.#spool.end(upload.name);
+      return null;
+    } catch (error) {
+      const refusal = refusalOf(error);
+      this.#counters.add("spool.failed");
+      this.#give(upload, refusal);
       return refusal;
     }
   }
@@ -279,6 +296,8 @@ export class Uploads {
 
   async #finish(upload: Upload): Promise<Result<ChunkReply>> {
     const { header, signature } = upload;
+    const lost = await this.#endSpooling(upload);
+    if (lost !== null) return lost;
     const taken = await this.#sink.takeIn(upload.name, header);
     if (!taken.ok) return taken;
     const found = taken.value;

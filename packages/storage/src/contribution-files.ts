@@ -1,22 +1,31 @@
-// Encoded contributions in append-only segment files, one folder a run: a header and the bytes as they came. Knows where each begins;
-// the caller says when to write.
+// Encoded contributions, one folder a run: in append-only segment files, where a header stands before the bytes as they came, and the caller
+// says when to write; large ones in files of their own, named by their SHA-256. Knows where each begins.
 //
-// Segment: magic "WFTC", 16 random bytes. Record: magic "WREC", batch mark, SHA-256, length (u32), CRC-32 of the segment's random bytes and
-// the header so far; then the bytes. The random bytes keep a contribution from holding something that looks like a header of its segment.
+// A file under such a name is whole: it was synced before it was moved there.
 import type { RunId, Sha256 } from "@weft/protocol";
-import { crc32, fromHex, type HashBytes, hex } from "./checksum.ts";
+import type { HashBytes } from "./checksum.ts";
+import {
+  decodeHeader,
+  encodeHeader,
+  HEADER_BYTES,
+  type Header,
+  PREAMBLE_BYTES,
+  RECORD_MAGIC,
+  SALT_BYTES,
+  SEGMENT_MAGIC,
+  startsWith,
+  withSalt,
+} from "./contribution-records.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { toFault } from "./faults.ts";
 import { StorageFault } from "./interfaces.ts";
 
-const SEGMENT_MAGIC = [0x57, 0x46, 0x54, 0x43];
-const RECORD_MAGIC = [0x57, 0x52, 0x45, 0x43];
-const SALT_BYTES = 16;
-const PREAMBLE_BYTES = 4 + SALT_BYTES;
-const HEADER_BYTES = 4 + 1 + 32 + 4 + 4;
 const WINDOW_BYTES = 1024 * 1024;
 const SEGMENT_NAME = /^(\d{8})\.seg$/;
+const OWN_NAME = /^[0-9a-f]{64}$/;
+const NO_SALT = new Uint8Array(0);
 
+/** Or a file that holds one contribution and nothing else. */
 interface Segment {
   readonly path: string;
   readonly salt: Uint8Array;
@@ -36,6 +45,8 @@ interface RunFiles {
   readonly pending: Map<Sha256, Uint8Array>;
   pendingBytes: number;
   segments: number;
+  /** Whether the folder is there and durable. */
+  made: boolean;
   last: Segment | null;
   file: DiskFile | null;
   fault: StorageFault | null;
@@ -44,35 +55,6 @@ export interface ContributionBatch {
   readonly files: RunFiles;
   readonly entries: readonly (readonly [Sha256, Uint8Array])[];
 }
-
-const startsWith = (bytes: Uint8Array, magic: readonly number[]): boolean => magic.every((byte, index) => bytes[index] === byte);
-const withSalt = (salt: Uint8Array, bytes: Uint8Array): Uint8Array => {
-  const joined = new Uint8Array(salt.length + bytes.length);
-  joined.set(salt);
-  joined.set(bytes, salt.length);
-  return joined;
-};
-const encodeHeader = (salt: Uint8Array, startsBatch: boolean, sha256: Sha256, sizeBytes: number): Uint8Array => {
-  const header = new Uint8Array(HEADER_BYTES);
-  header.set(RECORD_MAGIC);
-  header[4] = startsBatch ? 1 : 0;
-  header.set(fromHex(sha256), 5);
-  const view = new DataView(header.buffer);
-  view.setUint32(37, sizeBytes, true);
-  view.setUint32(41, crc32(withSalt(salt, header.subarray(0, 41))), true);
-  return header;
-};
-interface Header {
-  readonly startsBatch: boolean;
-  readonly sha256: Sha256;
-  readonly sizeBytes: number;
-}
-const decodeHeader = (salt: Uint8Array, bytes: Uint8Array): Header | null => {
-  if (bytes.length < HEADER_BYTES || !startsWith(bytes, RECORD_MAGIC)) return null;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
-  if (view.getUint32(41, true) !== crc32(withSalt(salt, bytes.subarray(0, 41)))) return null;
-  return { startsBatch: bytes[4] === 1, sha256: hex(bytes.subarray(5, 37)), sizeBytes: view.getUint32(37, true) };
-};
 
 export class ContributionFiles {
   readonly #disk: Disk;
@@ -98,6 +80,7 @@ export class ContributionFiles {
       pending: new Map(),
       pendingBytes: 0,
       segments: 0,
+      made: false,
       last: null,
       file: null,
       fault: null,
@@ -112,14 +95,30 @@ export class ContributionFiles {
     for (const run of await this.#disk.list(this.#folder)) {
       if (!isRunId(run)) continue;
       const files = this.#files(run);
-      const names = (await this.#disk.list(files.folder)).filter((name) => SEGMENT_NAME.test(name));
+      const all = await this.#disk.list(files.folder);
+      const names = all.filter((name) => SEGMENT_NAME.test(name));
       for (const [index, name] of names.entries()) {
         const sentence = await this.#recoverSegment(files, `${files.folder}/${name}`, index === names.length - 1);
         if (sentence !== null) sentences.push(sentence);
       }
       files.segments = Number(SEGMENT_NAME.exec(names.at(-1) ?? "")?.[1] ?? -1) + 1;
+      await this.#recoverOwn(
+        files,
+        all.filter((name) => OWN_NAME.test(name)),
+      );
     }
     return sentences;
+  }
+
+  async #recoverOwn(files: RunFiles, names: readonly Sha256[]): Promise<void> {
+    // A process that was killed may have moved one here without making its name durable, or that of the folder.
+    if (names.length === 0) return;
+    await this.#disk.syncFolder(files.folder);
+    await this.#disk.syncFolder(this.#folder);
+    for (const name of names) {
+      const path = `${files.folder}/${name}`;
+      placeOwn(files, name, path, (await this.#disk.size(path)) ?? 0);
+    }
   }
 
   async #recoverSegment(files: RunFiles, path: string, isLast: boolean): Promise<string | null> {
@@ -192,6 +191,37 @@ export class ContributionFiles {
     if (files.places.has(sha256) || files.pending.has(sha256)) return;
     files.pending.set(sha256, bytes.slice());
     files.pendingBytes += bytes.length;
+  }
+
+  /** On disk when it resolves; nothing else waits for it. Rejects with a StorageFault; then the file may be gone. */
+  async adopt(run: RunId, sha256: Sha256, path: string, sizeBytes: number): Promise<void> {
+    const files = this.#files(run);
+    if (files.fault !== null) throw files.fault;
+    if (files.places.has(sha256) || files.pending.has(sha256)) return;
+    const doing = `Storing a contribution of ${run}`;
+    const own = `${files.folder}/${sha256}`;
+    try {
+      if ((await this.#disk.size(path)) !== sizeBytes) throw new StorageFault("unavailable", `${path} is no file of ${sizeBytes} bytes.`);
+      await this.#makeFolder(files);
+      const file = await this.#disk.openAppend(path);
+      try {
+        // Whatever was not written then is forgotten by the system, which would call a second sync good.
+        await file.datasync().catch((error: unknown) => this.#distrust(files, path, error));
+      } finally {
+        await file.close();
+      }
+      await this.#disk.rename(path, own);
+      await this.#disk.syncFolder(files.folder).catch((error: unknown) => this.#distrust(files, own, error));
+    } catch (error) {
+      throw files.fault ?? toFault(error, doing);
+    }
+    placeOwn(files, sha256, own, sizeBytes);
+  }
+
+  async #distrust(files: RunFiles, path: string, error: unknown): Promise<never> {
+    this.#poison(files, error);
+    await this.#disk.unlink(path).catch(() => undefined);
+    throw error;
   }
 
   pendingBytes(): number {
@@ -276,11 +306,17 @@ export class ContributionFiles {
     files.fault = new StorageFault(code, `${message} What is on disk is unknown until Weft is started again.`);
   }
 
+  async #makeFolder(files: RunFiles): Promise<void> {
+    if (files.made) return;
+    await this.#disk.makeFolder(files.folder);
+    await this.#disk.syncFolder(this.#folder);
+    files.made = true;
+  }
+
   async #segmentFor(files: RunFiles): Promise<{ readonly segment: Segment; readonly file: DiskFile }> {
     if (files.last !== null && files.file !== null && files.last.sizeBytes < this.#segmentBytes)
       return { segment: files.last, file: files.file };
-    await this.#disk.makeFolder(files.folder);
-    await this.#disk.syncFolder(this.#folder);
+    await this.#makeFolder(files);
     const path = `${files.folder}/${String(files.segments).padStart(8, "0")}.seg`;
     const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
     const file = await this.#disk.openAppend(path);
@@ -332,6 +368,10 @@ function place(files: RunFiles, sha256: Sha256, at: Place): void {
   if (before !== undefined) before.segment.kept -= 1;
   files.places.set(sha256, at);
   at.segment.kept += 1;
+}
+
+function placeOwn(files: RunFiles, sha256: Sha256, path: string, sizeBytes: number): void {
+  place(files, sha256, { segment: { path, salt: NO_SALT, sizeBytes, kept: 0 }, offset: 0, sizeBytes });
 }
 
 const damaged = (path: string, what: string): StorageFault =>

@@ -166,6 +166,8 @@ class FileStorage implements Storage {
         await this.#commit;
         if (contributions.pendingBytes() > maxPendingBytes) this.#soon();
       },
+      adopt: (run, sha256, path, sizeBytes) =>
+        this.#closed ? Promise.reject(closedFault()) : contributions.adopt(run, sha256, path, sizeBytes),
       get: (run, sha256) => contributions.get(run, sha256),
       drop: (run, sha256s) => (this.#closed ? Promise.reject(closedFault()) : contributions.drop(run, sha256s)),
     };

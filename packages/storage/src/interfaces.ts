@@ -25,10 +25,16 @@ export interface BlobStore {
   delete(sha256: Sha256): Promise<void>;
 }
 
-/** Encoded contributions, in append-only segments that share the ledger's group commit. */
+/** Encoded contributions: in append-only segments that share the ledger's group commit, or large ones in files of their own. */
 export interface ContributionStore {
   /** Queued; on disk no later than the next durable ledger append that is called after this resolved or was called. */
   put(run: RunId, sha256: Sha256, bytes: Uint8Array): Promise<void>;
+  /**
+   * As `put`, of a whole file on the storage's own disk: it is synced and moved, not copied, and is on disk when this resolves. Where the same
+   * contribution is there already, the file stays where it is. Rejects with a StorageFault where `path` is no file of `sizeBytes`, and in a
+   * storage that has no disk.
+   */
+  adopt(run: RunId, sha256: Sha256, path: string, sizeBytes: number): Promise<void>;
   get(run: RunId, sha256: Sha256): Promise<Uint8Array | null>;
   /**
    * These are needed no more: their room may be given back, at once, later, or not at all. Not remembered over a restart: whoever dropped

@@ -47,6 +47,9 @@ export const memoryStorage = (): Storage => {
         open();
         contributions.set(`${run}/${sha256}`, bytes.slice());
       },
+      adopt: async () => {
+        throw new StorageFault("unavailable", "A storage in memory has no disk.");
+      },
       get: async (run, sha256) => contributions.get(`${run}/${sha256}`)?.slice() ?? null,
       drop: async (run, sha256s) => {
         for (const sha256 of sha256s) contributions.delete(`${run}/${sha256}`);

@@ -15,8 +15,8 @@ describe("after power is lost at any operation", () => {
 });
 
 const inFolder = (pattern: string): RegExp => new RegExp(`^weft/store/${pattern}$`);
-const LEDGER = inFolder("ledger/[ab]/.*");
-const CONTRIBUTIONS = inFolder("contributions/[ab]/.*");
+const LEDGER = inFolder("ledger/[abc]/.*");
+const CONTRIBUTIONS = inFolder("contributions/[abc]/.*");
 
 /** Every kind of sync that the storage asks for. */
 const KINDS: readonly (readonly [name: string, (call: SyncCall) => boolean])[] = [
@@ -25,7 +25,7 @@ const KINDS: readonly (readonly [name: string, (call: SyncCall) => boolean])[] =
     "the bytes of records that a killed process wrote",
     ({ kind, path, earlier, made }) => kind === "file" && LEDGER.test(path) && !made && earlier === 0,
   ],
-  ["the folder of a run's ledger", ({ kind, path }) => kind === "folder" && inFolder("ledger/[ab]").test(path)],
+  ["the folder of a run's ledger", ({ kind, path }) => kind === "folder" && inFolder("ledger/[abc]").test(path)],
   ["the folder of all ledgers", ({ kind, path }) => kind === "folder" && path === "weft/store/ledger"],
   [
     "the beginning of a segment of contributions",
@@ -36,7 +36,8 @@ const KINDS: readonly (readonly [name: string, (call: SyncCall) => boolean])[] =
     "the bytes of contributions that a killed process wrote",
     ({ kind, path, earlier, made }) => kind === "file" && CONTRIBUTIONS.test(path) && !made && earlier === 0,
   ],
-  ["the folder of a run's contributions", ({ kind, path }) => kind === "folder" && inFolder("contributions/[ab]").test(path)],
+  ["the folder of a run's contributions", ({ kind, path }) => kind === "folder" && inFolder("contributions/[abc]").test(path)],
+  ["the bytes of a contribution that is moved into the store", ({ kind, path }) => kind === "file" && path.startsWith("weft/uploads/")],
   ["the folder of all contributions", ({ kind, path }) => kind === "folder" && path === "weft/store/contributions"],
   ["the bytes of a blob", ({ kind, path }) => kind === "file" && path.startsWith("weft/store/blobs/")],
   ["the folder of a blob", ({ kind, path }) => kind === "folder" && inFolder("blobs/[0-9a-f]{2}/[0-9a-f]{2}").test(path)],

@@ -29,6 +29,7 @@ export type Call =
   | { readonly op: "blob-size"; readonly sha256: string }
   | { readonly op: "blob-delete"; readonly sha256: string }
   | { readonly op: "contribution-put"; readonly run: string; readonly sha256: string; readonly bytes: Uint8Array }
+  | { readonly op: "contribution-adopt"; readonly run: string; readonly sha256: string; readonly path: string; readonly sizeBytes: number }
   | { readonly op: "contribution-get"; readonly run: string; readonly sha256: string }
   | { readonly op: "contribution-drop"; readonly run: string; readonly sha256s: readonly string[] }
   | { readonly op: "close" };
@@ -50,6 +51,7 @@ export interface Answers {
   "blob-size": number | null;
   "blob-delete": null;
   "contribution-put": null;
+  "contribution-adopt": null;
   "contribution-get": Uint8Array | null;
   "contribution-drop": null;
   close: null;

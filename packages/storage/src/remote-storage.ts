@@ -121,6 +121,9 @@ export const remoteStorage = async (port: MessagePortLike): Promise<Storage> => 
         const own = bytes.slice() as Uint8Array<ArrayBuffer>;
         await send({ op: "contribution-put", run, sha256, bytes: own }, own);
       },
+      adopt: async (run, sha256, path, sizeBytes) => {
+        await send({ op: "contribution-adopt", run, sha256, path, sizeBytes });
+      },
       get: (run, sha256) => send({ op: "contribution-get", run, sha256 }),
       drop: async (run, sha256s) => {
         await send({ op: "contribution-drop", run, sha256s });

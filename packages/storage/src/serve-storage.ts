@@ -113,6 +113,8 @@ const answerer = (storage: Storage): ((call: Call) => Promise<Answers[Call["op"]
         return blobs.delete(call.sha256).then(() => null);
       case "contribution-put":
         return contributions.put(call.run, call.sha256, call.bytes).then(() => null);
+      case "contribution-adopt":
+        return contributions.adopt(call.run, call.sha256, call.path, call.sizeBytes).then(() => null);
       case "contribution-get":
         return contributions.get(call.run, call.sha256);
       case "contribution-drop":

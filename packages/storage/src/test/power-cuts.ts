@@ -12,7 +12,8 @@ import { MemoryDisk, type PowerCut } from "../memory-disk.ts";
 const FOLDER = "weft/store";
 // Small segments, so that the history crosses from one to the next.
 const OPTIONS = { ledgerSegmentBytes: 900, contributionSegmentBytes: 700, schedule: () => () => undefined };
-const RUNS = ["a", "b"] as const;
+const RUNS = ["a", "b", "c"] as const;
+const UPLOADS = "weft/uploads";
 
 /** What was promised so far. */
 interface Promised {
@@ -83,6 +84,19 @@ const putAgain = async (world: World, promised: Promised, run: string, seq: numb
   promised.dropped.delete(nameOf(run, seq));
 };
 
+/** A contribution that lies whole in a file beside the store, as an upload does: it is moved there, and then a record names it. */
+const adoptAndAppend = async (disk: Disk, world: World, promised: Promised, run: string, seq: number): Promise<void> => {
+  const bytes = contributionOf(run, seq);
+  const path = `${UPLOADS}/${run}${seq}`;
+  await disk.makeFolder(UPLOADS);
+  await disk.unlink(path);
+  const file = await disk.openAppend(path);
+  await file.append(bytes);
+  await file.close();
+  await world.storage.contributions.adopt(run, nameOf(run, seq), path, bytes.length);
+  await append(world, promised, run, seq, seq + 1);
+};
+
 const history = async (disk: Disk, promised: Promised): Promise<void> => {
   const world = await open(disk);
   await putFile(world, promised, "one", 0);
@@ -97,6 +111,9 @@ const history = async (disk: Disk, promised: Promised): Promise<void> => {
   await drop(world, promised, "a", 0, 7);
   await putAgain(world, promised, "a", 2);
   await append(world, promised, "b", 3, 5);
+  await adoptAndAppend(disk, world, promised, "b", 5);
+  await adoptAndAppend(disk, world, promised, "c", 0);
+  await drop(world, promised, "b", 5, 6);
   await world.storage.close();
 };
 
