@@ -46,6 +46,10 @@ export function namedBytes(event: LedgerEvent): readonly NamedBytes[] {
       return [{ kind: "contribution", sha256, sizeBytes, what: `the contribution to lease ${lease}`, lease }];
     }
     case "version-published":
+      return [
+        ...pair(event.version, event.weights, event.optimizer),
+        ...(event.delta === undefined ? [] : [blob(event.delta, `the delta to version ${event.version}`)]),
+      ];
     case "run-rolled-back":
       return pair(event.version, event.weights, event.optimizer);
     case "checkpoint-written":

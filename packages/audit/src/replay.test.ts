@@ -1,6 +1,7 @@
+import type { EventOf } from "@weft/protocol";
 import { beforeAll, describe, expect, it } from "vitest";
-import { type AuditedRun, auditedRun, FAST, forged, startAudited, withRecords } from "../test/audited-run.ts";
-import { type ReplayedVersion, type RunSource, replay } from "./index.ts";
+import { AUDITED_SPEC, type AuditedRun, auditedRun, FAST, forged, startAudited, withRecords } from "../test/audited-run.ts";
+import { type ReplayedVersion, type RunSource, replay, verify } from "./index.ts";
 
 let trained: AuditedRun;
 beforeAll(async () => {
@@ -92,6 +93,30 @@ describe("replay", () => {
       return events;
     });
     expect((await replay(withRecords(trained.source, changed), FAST)).different).toMatchObject({ detail });
+  });
+
+  it("recomputes deltas, also across a roll-back, and finds one that is another or that was left out", async () => {
+    const training = { ...AUDITED_SPEC.training, downlink: "int8" as const };
+    const { kit, run, source, records } = await auditedRun({ training });
+    expect(await replay(source, FAST)).toMatchObject({ ok: true, same: 10 });
+    expect(await verify(source, FAST)).toMatchObject({ ok: true });
+    const sign = (domain: string, value: unknown): string => kit.identity.sign(domain, value);
+    const changes: ((event: EventOf<"version-published">) => void)[] = [
+      (event) => Object.assign(event, { delta: { sha256: "ab".repeat(32), sizeBytes: 9 } }),
+      (event) => delete event.delta,
+    ];
+    for (const change of changes) {
+      const changed = forged(records, sign, (events) => {
+        for (const event of events) if (event.type === "version-published" && event.version === 4) change(event);
+        return events;
+      });
+      expect((await replay(withRecords(source, changed), FAST)).different).toMatchObject({
+        version: 4,
+        detail: "the recomputed delta differs from the published one",
+      });
+    }
+    expect(await kit.coordinator.command({ type: "roll-back", run, version: 5 }, "test")).toMatchObject({ ok: true });
+    expect(await replay(source, FAST)).toMatchObject({ ok: true, same: 11 });
   });
 
   it("a contribution with other bytes, or gone although it is kept, stops it", async () => {

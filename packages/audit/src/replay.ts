@@ -84,8 +84,9 @@ async function surveyOf(source: RunSource): Promise<{ readonly first: number; re
 }
 
 type ToClose = Parameters<typeof closeFromBlobs>[4]["contributions"][number];
-interface Blobs {
+interface Tip {
   readonly weights: BlobRef;
+  readonly steps: number;
   readonly optimizer: BlobRef | null;
 }
 
@@ -98,11 +99,11 @@ class Replayer {
   readonly #hash: (bytes: Uint8Array) => Sha256;
   /** What was just computed: read before what the source holds. */
   #own = new Map<Sha256, Uint8Array>();
-  readonly #published = new Map<number, Blobs>();
+  readonly #published = new Map<number, Tip>();
   /** Of leases that no version counts yet. */
   readonly #admitted = new Map<LeaseId, ContributionHeader>();
   #created: EventOf<"run-created"> | null = null;
-  #tip: Blobs | null = null;
+  #tip: Tip | null = null;
   #seq = -1;
   #same = 0;
   readonly #givenUp: number[] = [];
@@ -145,7 +146,7 @@ class Replayer {
         return null;
       case "version-published": {
         const found = event.version > this.#from ? await this.#publish(event) : this.#skip(event.version, event.weights);
-        this.#reach(event.version, event);
+        this.#reach(event.version, { ...event, steps: (this.#tip?.steps ?? 0) + 1 });
         for (const { lease } of event.contributions) this.#admitted.delete(lease);
         return found;
       }
@@ -164,8 +165,8 @@ class Replayer {
     }
   }
 
-  #reach(version: number, { weights, optimizer }: Blobs): void {
-    this.#tip = { weights, optimizer };
+  #reach(version: number, { weights, steps, optimizer }: Tip): void {
+    this.#tip = { weights, steps, optimizer };
     this.#published.set(version, this.#tip);
   }
 
@@ -177,7 +178,7 @@ class Replayer {
     const { origin, weights, spec } = event;
     this.#created = event;
     const version = origin?.version ?? 0;
-    this.#reach(version, { weights, optimizer: origin?.optimizer ?? null });
+    this.#reach(version, { weights, steps: origin?.steps ?? 0, optimizer: origin?.optimizer ?? null });
     if (version < this.#from) return null;
     const published = weights.sha256;
     if (origin !== null && origin !== undefined) return { version, published, outcome: "taken", why: "beginning" };
@@ -190,7 +191,7 @@ class Replayer {
   }
 
   async #publish(event: EventOf<"version-published">): Promise<ReplayedVersion> {
-    const { version, weights, optimizer, learningRate, norm } = event;
+    const { version, weights, delta, optimizer, learningRate, norm } = event;
     const published = weights.sha256;
     const different = (detail: string, recomputed: Sha256 | null = null): ReplayedVersion => ({
       version,
@@ -232,6 +233,8 @@ class Replayer {
     if (recomputed !== published) return different("the recomputed weights differ from the published ones", recomputed);
     if (this.#hash(next.optimizer) !== optimizer.sha256)
       return different("the recomputed optimiser state differs from the published one", recomputed);
+    if ((next.delta === null ? undefined : this.#hash(next.delta)) !== delta?.sha256)
+      return different("the recomputed delta differs from the published one", recomputed);
     if (f32ToHex(next.norm) !== norm) return different("the recomputed norm differs from the published one", recomputed);
     this.#own = new Map([
       [recomputed, bytes],

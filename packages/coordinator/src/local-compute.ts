@@ -66,8 +66,9 @@ export class LocalCompute implements Compute {
     const next = await closeFromBlobs(storage, run, spec, parameters, round, mean);
     if (next.lossMean === null) throw new Error("a round without a contribution was closed");
     const weights = await storage.blobs.put(f32ToBytes(next.weights));
+    const delta = next.delta === null ? null : await storage.blobs.put(next.delta);
     const optimizer = await storage.blobs.put(next.optimizer);
-    return { weights, optimizer, norm: next.norm, lossMean: next.lossMean };
+    return { weights, delta, optimizer, norm: next.norm, lossMean: next.lossMean };
   }
 
   async evaluate(spec: RunSpec, manifest: DatasetManifest, weights: BlobRef): Promise<Evaluation> {

@@ -5,6 +5,7 @@ import type { CloseRound, VersionPoint } from "@weft/training";
 
 export interface ClosedRound {
   readonly weights: BlobRef;
+  readonly delta: BlobRef | null;
   readonly optimizer: BlobRef;
   readonly norm: number;
   readonly lossMean: number;

@@ -7,6 +7,8 @@ import { type AggregationRule, type NextVersion, openRound } from "@weft/trainin
 
 export interface RoundInput {
   readonly weights: BlobRef;
+  /** Rounds behind these weights. */
+  readonly steps: number;
   /** Null at version 0. */
   readonly optimizer: BlobRef | null;
   readonly learningRate: number;
@@ -63,7 +65,7 @@ export async function closeFromBlobs(
   const weights = f32FromBytes(await blob(round.weights, "the weights"));
   if (weights.length !== parameters) throw new RoundDamaged(`the weights have ${weights.length} values, the model ${parameters}`);
   const optimizer = round.optimizer === null ? null : await blob(round.optimizer, "the optimiser state");
-  const open = openRound({ spec, weights, optimizer, learningRate: round.learningRate }, fastMean);
+  const open = openRound({ spec, weights, steps: round.steps, optimizer, learningRate: round.learningRate }, fastMean);
   for (const { sha256, ...contribution } of round.contributions) {
     const bytes = await contributions.get(run, sha256);
     if (bytes === null) throw new RoundDamaged(`contribution ${sha256} is missing`);

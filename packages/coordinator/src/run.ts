@@ -203,9 +203,10 @@ export class Run {
     return !this.isRunning || this.loop.now() - (this.#lastLeaseMs.get(volunteer) ?? 0) > VISIT_MS;
   }
 
-  assignmentMessage({ volunteer: _, deadlineAtMs, ...given }: AssignmentGiven): Assignment {
+  assignmentMessage({ volunteer: _, deadlineAtMs, deltas, ...given }: AssignmentGiven): Assignment {
     const remainingMs = Math.max(0, Math.floor(deadlineAtMs - this.loop.now()));
-    return { run: this.run, ...given, spec: this.specBlob, dataset: this.loop.state.dataset, remainingMs };
+    const led = deltas === undefined ? {} : { deltas: [...deltas] };
+    return { run: this.run, ...given, ...led, spec: this.specBlob, dataset: this.loop.state.dataset, remainingMs };
   }
 
   /** Time passes: overdue assignments, owed work, storage that may answer again. */

@@ -51,7 +51,10 @@ export async function versionAfter(engine: Engine, model: ModelSpec, microBatch:
   }
   return OPTIMIZERS.map((optimizer) => {
     const spec = { training: { rule: { kind: "mean" }, optimizer } } as unknown as RunSpec;
-    const closed = closeRound({ spec, weights, optimizer: null, learningRate: Math.fround(optimizer.learningRate) }, contributions);
+    const closed = closeRound(
+      { spec, weights, steps: 0, optimizer: null, learningRate: Math.fround(optimizer.learningRate) },
+      contributions,
+    );
     if (!closed.ok) throw new Error(closed.message);
     return { optimizer: optimizer.kind, before: weights, after: closed.value.weights };
   });

@@ -14,6 +14,10 @@ const text = z.string().check(z.maxLength(500));
 export const BlobRef = z.strictObject({ sha256: Sha256, sizeBytes: count });
 export type BlobRef = z.infer<typeof BlobRef>;
 
+/** A delta as a blob, and the weights to which it must be added. */
+export const DeltaStep = z.strictObject({ base: Sha256, delta: BlobRef });
+export type DeltaStep = z.infer<typeof DeltaStep>;
+
 /** Neighbouring positions of the sample stream: `start` and those behind it. */
 export const StreamRange = z.strictObject({ start: count, length: z.int().check(z.gte(1), z.lte(Number.MAX_SAFE_INTEGER)) });
 export type StreamRange = z.infer<typeof StreamRange>;
@@ -202,6 +206,8 @@ export const LedgerEvent = z.discriminatedUnion("type", [
     type: z.literal("version-published"),
     version,
     weights: BlobRef,
+    /** Leads from the weights of the version before to these; only with `downlink: "int8"`, and absent where the change was too large for it. */
+    delta: z.optional(BlobRef),
     optimizer: BlobRef,
     learningRate: F32Hex,
     /** Norm of the aggregate before clipping. */

@@ -59,6 +59,7 @@ const GOOD: Record<string, string> = {
   "training.clipNorm": "1, or leave it out",
   "training.codec": '"f32", "f16", "int8", "int4", "ternary", "sign", "topk" or "auto"',
   "training.precision": '"f32" or "f16", or leave it out',
+  "training.downlink": '"f32" or "int8", or leave it out',
   "training.batch": "16",
   "training.work": '{ "kind": "steps", "steps": 10 }',
   "training.work.kind": '"steps" or "timed"',

@@ -168,6 +168,12 @@ export type Precision = z.infer<typeof Precision>;
 /** A device that cannot do with `f16`, or does it wrongly, computes in f32. Absent: `f32`. */
 const precision = z.optional(Precision);
 
+/** How a version's weights reach who holds an earlier one: whole, or by int8 deltas from the version before. */
+export const Downlink = z.enum(["f32", "int8"]);
+export type Downlink = z.infer<typeof Downlink>;
+/** Absent: `f32`. */
+const downlink = z.optional(Downlink);
+
 /** Every contribution is one gradient on the current version; the batch of a version is fixed, whoever computes it. */
 export const GradientTraining = z.strictObject({
   mode: z.literal("gradient"),
@@ -182,6 +188,7 @@ export const GradientTraining = z.strictObject({
   clipNorm,
   codec: CodecChoice,
   precision,
+  downlink,
 });
 export type GradientTraining = z.infer<typeof GradientTraining>;
 
@@ -230,6 +237,7 @@ export const LocalStepsTraining = z.strictObject({
   optimizer: OptimizerSpec,
   codec: CodecChoice,
   precision,
+  downlink,
 });
 export type LocalStepsTraining = z.infer<typeof LocalStepsTraining>;
 

@@ -2,8 +2,9 @@
 // Weights, shards, specifications and manifests do not travel here: they are blobs, fetched over HTTP by hash.
 import * as z from "zod/mini";
 import type { Result } from "./errors.ts";
-import { BlobRef, ContributionHeader, DeviceInfo } from "./events.ts";
+import { BlobRef, ContributionHeader, DeltaStep, DeviceInfo } from "./events.ts";
 import { DisplayName, F32Hex, LeaseId, RunId, Sha256, Signature, VolunteerId } from "./ids.ts";
+import { MAX_DELTAS } from "./limits.ts";
 import { CodecName } from "./run-spec.ts";
 
 const count = z.int().check(z.gte(0), z.lte(Number.MAX_SAFE_INTEGER));
@@ -55,6 +56,8 @@ export const Assignment = z.strictObject({
   /** The version the update is computed on. */
   version: count,
   weights: BlobRef,
+  /** Oldest first: each leads to the next one's base, the last to `weights`. Together cheaper than these. Absent where there are none. */
+  deltas: z.optional(z.array(DeltaStep).check(z.minLength(1), z.maxLength(MAX_DELTAS))),
   /** Canonical JSON of the RunSpec, and of the DatasetManifest. */
   spec: BlobRef,
   dataset: BlobRef,

@@ -2,6 +2,7 @@ export * from "./batch.ts";
 export * from "./bytes.ts";
 export * from "./codec.ts";
 export * from "./codecs.ts";
+export * from "./delta.ts";
 export { type Expand, type Expanded, expand, expansionOf, LAST_STATE } from "./entropy.ts";
 export * from "./error-feedback.ts";
 export * from "./f16.ts";

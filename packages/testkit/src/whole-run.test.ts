@@ -1,6 +1,9 @@
 import { replay, storageSource } from "@weft/audit";
-import { verifyChain } from "@weft/ledger";
+import { sha256, verifyChain } from "@weft/ledger";
+import type { Assignment } from "@weft/protocol";
+import { applyDelta, f32FromBytes, f32ToBytes } from "@weft/tensors";
 import { expect, test } from "vitest";
+import { TINY_SPEC } from "./fixtures.ts";
 import { ScriptedVolunteer, unwrap } from "./scripted-volunteer.ts";
 import { TestCoordinator } from "./test-coordinator.ts";
 import { trainToTheEnd } from "./train.ts";
@@ -24,6 +27,32 @@ test("one volunteer alone trains a run to its end; the ledger verifies and recom
   const replayed = await replay(storageSource(kit.storage, run), { onVersion: (found) => published.push(found.published) });
   expect(replayed).toMatchObject({ ok: true, same: 4 });
   expect(published.at(-1)).toBe(detail?.weights.sha256);
+});
+
+test("with int8 deltas an assignment names those that lead to its weights from up to three versions before", async () => {
+  const kit = await TestCoordinator.start();
+  const training = { ...TINY_SPEC.training, versions: 6, downlink: "int8" as const };
+  const run = await kit.createRun({ ...TINY_SPEC, training });
+  const volunteer = new ScriptedVolunteer(1);
+  await volunteer.join(kit.coordinator);
+  const seen = new Map<number, Assignment>();
+  for (let turn = 0; turn < 200 && kit.coordinator.detail(run)?.phase === "running"; turn += 1) {
+    const reply = await volunteer.requestLease();
+    if (reply.ok && reply.value.kind === "lease") {
+      seen.set(reply.value.assignment.version, reply.value.assignment);
+      await volunteer.contribute(reply.value.assignment);
+      await kit.coordinator.idle();
+    } else await kit.pass(500);
+  }
+  expect([...seen.values()].map(({ deltas }) => deltas?.length ?? 0)).toEqual([0, 1, 2, 3, 3, 3]);
+  for (const [version, { weights, deltas = [] }] of seen) {
+    const from = deltas[0] === undefined ? weights.sha256 : deltas[0].base;
+    expect(from).toBe(seen.get(version - deltas.length)?.weights.sha256);
+    const values = f32FromBytes((await kit.storage.blobs.get(from)) ?? new Uint8Array());
+    for (const { delta } of deltas) expect(applyDelta(values, (await kit.storage.blobs.get(delta.sha256)) ?? new Uint8Array())).toBeNull();
+    expect(sha256(f32ToBytes(values))).toBe(weights.sha256);
+  }
+  expect(await replay(storageSource(kit.storage, run))).toMatchObject({ ok: true, same: 7 });
 });
 
 test("recomputation names the version whose contribution was changed, and does not go on from it", async () => {

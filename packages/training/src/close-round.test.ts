@@ -32,6 +32,7 @@ const SIZE = 5000;
 const base = (optimizer: OptimizerSpec, clip?: number) => ({
   spec: spec(optimizer, clip),
   weights: normals(SIZE, 1, 0.1),
+  steps: 0,
   optimizer: null,
   learningRate: Math.fround(0.01),
 });

@@ -3,6 +3,7 @@
 // Knows no storage, no ledger, no clock.
 import { ok, type Result, type RunSpec, refuse } from "@weft/protocol";
 import { allFinite, clipNorm, codecNamed, norm } from "@weft/tensors";
+import { published } from "./downlink.ts";
 import { outerOptimizer } from "./optimizers/outer-optimizers.ts";
 import type { AggregationRule } from "./rules/aggregation-rule.ts";
 import { aggregationRule } from "./rules/aggregation-rules.ts";
@@ -20,8 +21,10 @@ export interface RoundContribution {
 
 export interface RoundBase {
   readonly spec: RunSpec;
-  /** Weights of the base version; not changed. */
+  /** Published weights of the base version; not changed. */
   readonly weights: Float32Array;
+  /** Rounds that lie behind them. */
+  readonly steps: number;
   /** Optimiser state of the base version; null at version 0. */
   readonly optimizer: Uint8Array | null;
   /** The f32 of the round's `round-opened` event. */
@@ -29,7 +32,10 @@ export interface RoundBase {
 }
 
 export interface NextVersion {
+  /** As they are published. */
   readonly weights: Float32Array;
+  /** What leads from the base's published weights to these; null where the run has no such deltas, or this one cannot be said as one. */
+  readonly delta: Uint8Array | null;
   readonly optimizer: Uint8Array;
   /** Norm of the aggregate before clipping, as f32. */
   readonly norm: number;
@@ -81,12 +87,14 @@ export function openRound(base: RoundBase, fastMean?: AggregationRule): OpenRoun
       if (!allFinite(aggregate)) return refuse("not-finite", "the aggregate of the round is not finite");
       const longest = training.mode === "local-steps" ? undefined : training.clipNorm;
       const before = longest === undefined ? norm(aggregate) : clipNorm(aggregate, longest);
-      const weights = base.weights.slice();
-      optimizer.value.step(weights, aggregate, base.learningRate);
-      if (!allFinite(weights)) return refuse("not-finite", "the weights of the next version are not finite: the run has diverged");
+      const master = (optimizer.value.master ?? base.weights).slice();
+      optimizer.value.step(master, aggregate, base.learningRate);
+      if (!allFinite(master)) return refuse("not-finite", "the weights of the next version are not finite: the run has diverged");
+      const { weights, delta, kept } = published(base, master);
       return ok({
         weights,
-        optimizer: optimizer.value.state(),
+        delta,
+        optimizer: optimizer.value.state(kept),
         norm: Math.fround(before),
         lossMean: lossSamples === 0 ? null : Math.fround(lossSum / lossSamples),
         contributionWeights,

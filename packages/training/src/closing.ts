@@ -73,6 +73,7 @@ export function closeRoundOf(state: ReadonlyRun, round: ReadonlyRound, last?: Ad
   return {
     base: round.base,
     weights: state.weights,
+    steps: state.steps,
     optimizer: state.optimizer,
     learningRate: f32FromHex(round.learningRate),
     contributions: counted.map(({ lease, volunteer, sha256, samples, codec, lossMean }, index) => ({
@@ -155,11 +156,12 @@ function endsWith(state: ReadonlyRun, round: ReadonlyRound, version: number, isL
 function publicationOf(round: ReadonlyRound, input: Extract<Input, { kind: "closed" }>): EventOf<"version-published"> {
   const counted = countedIn(round);
   const parts = weightsOf(round, counted);
-  const { weights, optimizer, norm, lossMean } = input;
+  const { weights, delta = null, optimizer, norm, lossMean } = input;
   return {
     type: "version-published",
     version: round.base + 1,
     weights,
+    ...(delta === null ? {} : { delta }),
     optimizer,
     learningRate: round.learningRate,
     norm: f32ToHex(norm),

@@ -1,7 +1,17 @@
 // Folds events into a run's state. No clock, no randomness, no judgement: whatever was decided stands in the event.
 // Seen from outside it is a pure function of the events so far; inside it changes the state it owns in place, since copying a
 // round for each of 100,000 events would make recovery slow. Whoever needs an older state folds again.
-import type { AbandonedContribution, EventOf, LedgerEvent, LedgerRecord, VolunteerId } from "@weft/protocol";
+import {
+  type AbandonedContribution,
+  type BlobRef,
+  type DeltaStep,
+  type EventOf,
+  type LedgerEvent,
+  type LedgerRecord,
+  MAX_DELTAS,
+  type VolunteerId,
+} from "@weft/protocol";
+import { hasDeltas } from "./downlink.ts";
 import { abandonedOf, inCanonicalOrder } from "./endings.ts";
 import { concernedBy, leadsTo, leaseStanding, type MachineName, standingOf } from "./machine.ts";
 import { isCheckpointDue, isEvaluationDue } from "./owed.ts";
@@ -44,6 +54,7 @@ export function initialState(created: EventOf<"run-created">, atMs: number): Run
     phase: "running",
     version,
     weights,
+    deltas: [],
     optimizer: origin?.optimizer ?? null,
     position: origin?.position ?? 0,
     steps: origin?.steps ?? 0,
@@ -226,7 +237,7 @@ function assign(state: RunState, event: EventOf<"lease-assigned">, atMs: number)
   const { round } = state;
   if (round === null) throw new ImpossibleEvent(event, "no round is open");
   const { lease: id, attempt, volunteer, deadlineAtMs } = event;
-  const { version, weights, steps, spec } = state;
+  const { version, weights, deltas, steps, spec } = state;
   if (event.base !== (hasLocalSteps(state) ? version : undefined))
     throw new ImpossibleEvent(event, `it is computed on version ${version}, not ${event.base}`);
   const codec = event.codec ?? spec.training.codec;
@@ -235,7 +246,7 @@ function assign(state: RunState, event: EventOf<"lease-assigned">, atMs: number)
   if (lease.start !== event.start || lease.samples !== event.samples)
     throw new ImpossibleEvent(event, `lease ${id} is another piece of work`);
   if (attempt !== lease.assignments.length + 1) throw new ImpossibleEvent(event, `the next attempt is ${lease.assignments.length + 1}`);
-  const base = { version, weights, steps };
+  const base = { version, weights, deltas, steps };
   lease.assignments.push({ attempt, volunteer, assignedAtMs: atMs, deadlineAtMs, codec, base, end: null });
   round.waiting.delete(id);
   round.out.add(id);
@@ -319,8 +330,9 @@ function admit(state: RunState, event: EventOf<"contribution-admitted">, atMs: n
 }
 
 function publish(state: RunState, event: EventOf<"version-published">): void {
-  const { version, weights, optimizer } = event;
+  const { version, weights, delta, optimizer } = event;
   const { round } = state;
+  if (delta !== undefined && !hasDeltas(state.spec)) throw new ImpossibleEvent(event, "the run's weights are published without deltas");
   if (round === null || version !== state.version + 1) throw new ImpossibleEvent(event, `the newest version is ${state.version}`);
   const ended = round.closing === null ? [...round.leases.values()] : closed(round, event);
   endLeases(state, event, ended);
@@ -328,6 +340,7 @@ function publish(state: RunState, event: EventOf<"version-published">): void {
   state.lastSettled = new Map();
   for (const { lease, settled } of ended) if (settled !== null) state.lastSettled.set(lease, settled);
   state.version = version;
+  state.deltas = delta === undefined ? [] : cheaperThan(weights, [...state.deltas, { base: state.weights.sha256, delta }]);
   state.weights = weights;
   state.optimizer = optimizer;
   state.position = round.start + (round.closing === null ? round.samples : round.cut);
@@ -335,6 +348,16 @@ function publish(state: RunState, event: EventOf<"version-published">): void {
   if (round.closing !== null) carryOn(state, round);
   if (isEvaluationDue(state.spec, version, state.steps)) state.owed.evaluations.set(version, weights);
   if (isCheckpointDue(state.spec, version, state.steps)) state.owed.checkpoints.set(version, pointOf(state));
+}
+
+/** The newest of the deltas that together take fewer bytes than the whole weights. */
+function cheaperThan({ sizeBytes }: BlobRef, deltas: readonly DeltaStep[]): readonly DeltaStep[] {
+  let first = deltas.length;
+  for (let left = sizeBytes; first > 0 && deltas.length - first < MAX_DELTAS; first -= 1) {
+    left -= (deltas[first - 1] as DeltaStep).delta.sizeBytes;
+    if (left <= 0) break;
+  }
+  return deltas.slice(first);
 }
 
 /** The contributions of these, and no others, make the next version. */
@@ -378,6 +401,7 @@ function rollBack(state: RunState, event: EventOf<"run-rolled-back">): void {
   if (state.phase === "finished") state.phase = "paused";
   state.version = version;
   state.weights = weights;
+  state.deltas = [];
   state.optimizer = optimizer;
   state.position = position;
   state.steps = steps;

@@ -3,6 +3,7 @@ export { newcomersShare } from "./caps.ts";
 export * from "./close-round.ts";
 export { closeRoundOf } from "./closing.ts";
 export { decide } from "./decide.ts";
+export { hasDeltas } from "./downlink.ts";
 export { evolve, foldRun, ImpossibleEvent, initialState } from "./evolve.ts";
 export * from "./inputs.ts";
 export {

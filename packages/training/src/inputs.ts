@@ -5,6 +5,7 @@ import type {
   BlobRef,
   CodecName,
   ContributionHeader,
+  DeltaStep,
   DeviceInfo,
   ErrorCode,
   Evaluation,
@@ -50,6 +51,8 @@ export type Input =
       readonly kind: "closed";
       readonly base: number;
       readonly weights: BlobRef;
+      /** Absent or null where the weights are published without one. */
+      readonly delta?: BlobRef | null;
       readonly optimizer: BlobRef;
       readonly norm: number;
       readonly lossMean: number;
@@ -69,6 +72,8 @@ export interface AssignmentGiven {
   /** Version on which the update is computed. */
   readonly version: number;
   readonly weights: BlobRef;
+  /** What leads to these weights from those of a few versions before; absent where there are none. */
+  readonly deltas?: readonly DeltaStep[];
   readonly start: number;
   readonly samples: number;
   readonly codec: CodecName;
@@ -81,6 +86,8 @@ export interface AssignmentGiven {
 export interface CloseRound {
   readonly base: number;
   readonly weights: BlobRef;
+  /** Rounds behind the base's weights. */
+  readonly steps: number;
   readonly optimizer: BlobRef | null;
   readonly learningRate: number;
   readonly contributions: readonly {

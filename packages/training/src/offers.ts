@@ -68,13 +68,13 @@ export function decideRequest(
     return { events: [], effects: [{ kind: "no-lease", volunteer, code: "no-work", reason, retryAfterMs }], reason };
   }
   const deadlineAtMs = nowMs + deadlineMsOf(state, round.leases.get(offer.lease), volunteer);
-  const { version, weights, steps } = state;
+  const { version, weights, deltas, steps } = state;
   const codec = codecFor(state, round, volunteer, { samples: offer.samples, isNew: offer.attempt === 1 });
   const named = {
     ...(hasLocalSteps(state) ? { base: version } : {}),
     ...(codec === state.spec.training.codec ? {} : { codec }),
   };
-  const assignment = givenOf(state, offer, { volunteer, deadlineAtMs, codec, base: { version, weights, steps } });
+  const assignment = givenOf(state, offer, { volunteer, deadlineAtMs, codec, base: { version, weights, deltas, steps } });
   return {
     events: [{ type: "lease-assigned", ...offer, volunteer, deadlineAtMs, ...named }],
     effects: [{ kind: "assign", assignment }],

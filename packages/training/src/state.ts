@@ -4,6 +4,7 @@ import {
   type AssignmentEnd,
   type BlobRef,
   type CodecName,
+  type DeltaStep,
   type F32Hex,
   f32ToHex,
   type LeaseId,
@@ -23,6 +24,7 @@ import { innerLearningRate } from "./schedule.ts";
 export interface AssignmentBase {
   readonly version: number;
   readonly weights: BlobRef;
+  readonly deltas: readonly DeltaStep[];
   readonly steps: number;
 }
 
@@ -133,9 +135,11 @@ export interface RunState {
   coordinator: VolunteerId;
   readonly createdAtMs: number;
   phase: RunPhase;
-  /** Rises by one with every publication and every roll-back. The fields up to `steps` are those of its VersionPoint. */
+  /** Rises by one with every publication and every roll-back. The fields up to `steps` are those of its VersionPoint, but for `deltas`. */
   version: number;
   weights: BlobRef;
+  /** Lead to the newest version's weights from those of a few versions before, oldest first; together cheaper than these. */
+  deltas: readonly DeltaStep[];
   optimizer: BlobRef | null;
   position: number;
   steps: number;
@@ -233,9 +237,18 @@ export function givenOf(
   offer: Pick<AssignmentGiven, "lease" | "attempt" | "start" | "samples">,
   { volunteer, deadlineAtMs, codec, base }: Pick<AssignmentState, "volunteer" | "deadlineAtMs" | "codec" | "base">,
 ): AssignmentGiven {
-  const { version, weights, steps } = base;
+  const { version, weights, deltas, steps } = base;
   const inner = spec.training.mode === "local-steps" ? f32ToHex(innerLearningRate(spec as RunSpecOf<"local-steps">, steps)) : null;
-  return { ...offer, volunteer, version, weights, codec, deadlineAtMs, ...(inner === null ? {} : { learningRate: inner }) };
+  return {
+    ...offer,
+    volunteer,
+    version,
+    weights,
+    ...(deltas.length > 0 ? { deltas } : {}),
+    codec,
+    deadlineAtMs,
+    ...(inner === null ? {} : { learningRate: inner }),
+  };
 }
 
 /** Leases of the open round in the order of cutting, as pages show them; progress is the shell's to add. Samples not yet cut appear in none. */

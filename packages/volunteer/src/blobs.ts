@@ -65,26 +65,66 @@ export function cachedBlobs(source: BlobSource, maxBytes: number): BlobSource {
   };
 }
 
-/** Blobs over HTTP at `/blobs/<sha256>`; never reads more than was announced. `fetch` is the platform's. */
-export const httpBlobs = (origin: string, fetcher: typeof fetch = fetch): BlobSource => ({
-  async get(sha256, sizeBytes) {
-    const response = await fetcher(new URL(`/blobs/${sha256}`, origin)).catch((error: unknown) => {
-      throw new BlobFault("unavailable", `The coordinator cannot be reached: ${String(error).slice(0, 200)}`);
-    });
-    if (response.status === 404) throw new BlobFault("unknown-blob", `The coordinator has no blob ${sha256.slice(0, 12)}.`);
-    if (!response.ok) throw new BlobFault("unavailable", `The coordinator answered ${response.status} to blob ${sha256.slice(0, 12)}.`);
-    const bytes = new Uint8Array(sizeBytes);
-    let at = 0;
-    // Not `for await`: not every browser iterates over streams.
-    const reader = response.body?.getReader();
-    for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
-      if (at + part.value.length > sizeBytes) {
-        await reader?.cancel();
-        throw new BlobFault("too-large", `Blob ${sha256.slice(0, 12)} is longer than the ${sizeBytes} bytes announced.`);
+/** A download that breaks off goes on where it was so many times before it is given up. */
+const MAX_RESUMED = 8;
+
+interface Download {
+  readonly sha256: Sha256;
+  readonly bytes: Uint8Array;
+  /** Bytes that are here. */
+  at: number;
+}
+
+/**
+ * Blobs over HTTP at `/blobs/<sha256>`; never reads more than was announced. What broke off goes on by Range, and so does the next try at the
+ * last blob that was given up. `fetch` is the platform's.
+ */
+export function httpBlobs(origin: string, fetcher: typeof fetch = fetch): BlobSource {
+  let givenUp: Download | null = null;
+  return {
+    async get(sha256, sizeBytes) {
+      const isBegun = givenUp?.sha256 === sha256 && givenUp.bytes.length === sizeBytes;
+      const download: Download = isBegun && givenUp !== null ? givenUp : { sha256, bytes: new Uint8Array(sizeBytes), at: 0 };
+      if (isBegun) givenUp = null;
+      for (let resumed = 0; ; resumed++) {
+        const before = download.at;
+        try {
+          await readOn(new URL(`/blobs/${sha256}`, origin), fetcher, download);
+          return download.at === sizeBytes ? download.bytes : download.bytes.slice(0, download.at);
+        } catch (error) {
+          if (error instanceof BlobFault && error.code !== "unavailable") throw error;
+          if (download.at > before && resumed < MAX_RESUMED) continue;
+          if (download.at > 0) givenUp = download;
+          if (error instanceof BlobFault) throw error;
+          throw new BlobFault("unavailable", `Blob ${sha256.slice(0, 12)} broke off: ${String(error).slice(0, 200)}`);
+        }
       }
-      bytes.set(part.value, at);
-      at += part.value.length;
+    },
+  };
+}
+
+/** Asks for what is not here yet and reads it to its end. Rejects as the platform does where it breaks off; what came until then is here. */
+async function readOn(url: URL, fetcher: typeof fetch, download: Download): Promise<void> {
+  const name = download.sha256.slice(0, 12);
+  const from = download.at;
+  const asked = from === 0 ? fetcher(url) : fetcher(url, { headers: { range: `bytes=${from}-` } });
+  const response = await asked.catch((error: unknown) => {
+    throw new BlobFault("unavailable", `The coordinator cannot be reached: ${String(error).slice(0, 200)}`);
+  });
+  if (response.status === 404) throw new BlobFault("unknown-blob", `The coordinator has no blob ${name}.`);
+  if (!response.ok) throw new BlobFault("unavailable", `The coordinator answered ${response.status} to blob ${name}.`);
+  // Who knows no ranges, or gives another, sends the whole again or is not believed.
+  if (response.status !== 206) download.at = 0;
+  else if (response.headers.get("content-range")?.startsWith(`bytes ${from}-`) !== true)
+    throw new BlobFault("wrong-hash", `The coordinator sent another part of blob ${name} than was asked for.`);
+  // Not `for await`: not every browser iterates over streams.
+  const reader = response.body?.getReader();
+  for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
+    if (download.at + part.value.length > download.bytes.length) {
+      await reader?.cancel();
+      throw new BlobFault("too-large", `Blob ${name} is longer than the ${download.bytes.length} bytes announced.`);
     }
-    return at === sizeBytes ? bytes : bytes.slice(0, at);
-  },
-});
+    download.bytes.set(part.value, download.at);
+    download.at += part.value.length;
+  }
+}

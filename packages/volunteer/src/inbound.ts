@@ -31,9 +31,13 @@ const MAX_OPEN_IN_WELCOME = 16;
 const MAX_MANIFEST_BYTES = 32 * 1024 * 1024;
 
 const Sized = Assignment.check(
-  z.refine(({ spec, dataset, weights }) => {
+  z.refine(({ spec, dataset, weights, deltas = [] }) => {
     const within = ({ sizeBytes }: BlobRef, most: number): boolean => sizeBytes >= 1 && sizeBytes <= most;
-    return within(spec, MAX_SPEC_BYTES) && within(dataset, MAX_MANIFEST_BYTES) && within(weights, MAX_CONTRIBUTION_BYTES);
+    return (
+      within(spec, MAX_SPEC_BYTES) &&
+      within(dataset, MAX_MANIFEST_BYTES) &&
+      [weights, ...deltas.map(({ delta }) => delta)].every((each) => within(each, MAX_CONTRIBUTION_BYTES))
+    );
   }, "the blobs of an assignment are within their bounds"),
 );
 export const WelcomeIn = z.object({

@@ -1,6 +1,7 @@
 // What a volunteer may see of its own work, as plain data. The page, the terminal and the tests read it; none reaches further in.
 import type { DeviceInfo, ErrorCode, SpentMs } from "@weft/protocol";
 import type { SelfTest } from "./ports.ts";
+import type { WeightsWay } from "./weights.ts";
 
 /** `computing`: a lease is on the device or being encoded, throttled pauses included. `waiting`: for a lease, a verdict or a connection. */
 export type Activity = keyof SpentMs;
@@ -65,6 +66,8 @@ export interface VolunteerSnapshot {
   readonly refused: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** How often the weights came whole, how often by deltas, and how often deltas had failed before they came whole. */
+  readonly weights: Readonly<Record<WeightsWay, number>>;
   readonly samplesPerSecond: number | null;
   /** 0.25 to 1: share of wall time in which the device may be busy. */
   readonly effort: number;

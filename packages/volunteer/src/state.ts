@@ -5,6 +5,7 @@ import type { Plan } from "./plan.ts";
 import type { SelfTest, VolunteerEngine } from "./ports.ts";
 import type { Verdict } from "./residuals.ts";
 import type { Activity, VolunteerSnapshot } from "./snapshot.ts";
+import type { WeightsWay } from "./weights.ts";
 
 export type HoldReason = "you" | "battery" | "frozen";
 
@@ -136,6 +137,7 @@ export type Input =
       readonly ahead: boolean;
     }
   | { readonly kind: "downloaded"; readonly bytes: number }
+  | { readonly kind: "weights"; readonly way: WeightsWay }
   | { readonly kind: "computed"; readonly key: string; readonly to: number; readonly lossSum: number; readonly busyMs: number }
   | { readonly kind: "packed"; readonly key: string; readonly sizeBytes: number }
   | { readonly kind: "job-failed"; readonly key: string; readonly fault: LocalFault }
@@ -223,6 +225,7 @@ export const initialState = ({ volunteer, name, effort, seed }: InitialState): V
   refused: 0,
   bytesUp: 0,
   bytesDown: 0,
+  weights: { snapshot: 0, deltas: 0, "failed-deltas": 0 },
   effort: clampEffort(effort),
   startedAtMs: null,
   milestones: {},

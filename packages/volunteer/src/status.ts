@@ -85,6 +85,7 @@ export const snapshotOf = (state: VolunteerState): VolunteerSnapshot => ({
   refused: state.refused,
   bytesUp: state.bytesUp,
   bytesDown: state.bytesDown,
+  weights: state.weights,
   samplesPerSecond: shownSpeed(state),
   effort: state.effort,
   startedAtMs: state.startedAtMs,

@@ -91,6 +91,11 @@ function apply(turn: Turn, input: Input): void {
     case "downloaded":
       patch(turn, { bytesDown: turn.state.bytesDown + input.bytes });
       return;
+    case "weights": {
+      const { weights } = turn.state;
+      patch(turn, { weights: { ...weights, [input.way]: weights[input.way] + 1 } });
+      return;
+    }
     case "computed":
       onComputed(turn, input);
       return;

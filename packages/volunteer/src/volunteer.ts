@@ -70,6 +70,7 @@ export class Volunteer {
       hash,
       clock,
       residuals: options.residuals ?? null,
+      onWeights: (way) => this.#take({ kind: "weights", way }),
     });
   }
 

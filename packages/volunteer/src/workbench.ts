@@ -14,7 +14,7 @@ import {
   parseRunSpec,
   type Signature,
 } from "@weft/protocol";
-import { type Batch, type Codec, codecNamed, f32FromBytes, type LocalSteps, type LocalStepsResult, type StepBatches } from "@weft/tensors";
+import { type Batch, type Codec, codecNamed, type LocalSteps, type LocalStepsResult, type StepBatches } from "@weft/tensors";
 import { BlobFault } from "./blobs.ts";
 import { LocalLease } from "./local-lease.ts";
 import { type Plan, pieceAt, pieces, planOf } from "./plan.ts";
@@ -30,6 +30,7 @@ import {
   type Work,
 } from "./ports.ts";
 import { type ResidualStore, Residuals, type Verdict } from "./residuals.ts";
+import { WeightsSource, type WeightsWay } from "./weights.ts";
 
 /** Why a lease cannot be done here now; expected. */
 export class JobFault extends Error {
@@ -75,6 +76,8 @@ export interface WorkbenchOptions {
   readonly hash: Hash;
   readonly clock: Clock;
   readonly residuals: ResidualStore | null;
+  /** Weights came, in this way. */
+  readonly onWeights: (way: WeightsWay) => void;
 }
 
 /** Parsed documents kept: one run's specification and manifest serve all its leases. */
@@ -85,6 +88,7 @@ export class Workbench {
   readonly #pieces = new Map<string, Piece>();
   readonly #documents = new Map<string, unknown>();
   readonly #residuals: Residuals;
+  readonly #source: WeightsSource;
   #engine: VolunteerEngine | null = null;
   /** The device as it was last told. */
   #told: VolunteerEngine["device"] | null = null;
@@ -100,6 +104,7 @@ export class Workbench {
   constructor(options: WorkbenchOptions) {
     this.#options = options;
     this.#residuals = new Residuals(options.residuals);
+    this.#source = new WeightsSource(options.blobs, options.hash, options.onWeights);
   }
 
   /** Makes the engine where there is none, or `anew`, and tests it. Throws a DeviceFault. */
@@ -154,18 +159,18 @@ export class Workbench {
     const work: Work = { assignment, spec, manifest };
     const local = spec.training.mode === "local-steps" ? this.#localLease(work, plan) : null;
     this.#pieces.set(key, { work, plan, local, sum: null, lossSum: 0, busyMs: 0, contribution: null, settle: null });
-    const weights = this.#weights === assignment.weights.sha256 ? null : await this.#fetchWeights(assignment).catch(toJobFault);
+    const weights = this.#weights === assignment.weights.sha256 ? null : await this.#fetchWeights(work).catch(toJobFault);
     await local?.prefetch();
     if (this.#stepping > 0) this.#ahead = weights === null ? null : { sha256: assignment.weights.sha256, weights };
     else await this.#inTurn(() => this.#load(work, weights));
     return { work, plan };
   }
 
-  #fetchWeights = async ({ weights }: Assignment): Promise<Float32Array> =>
-    f32FromBytes(await this.#options.blobs.get(weights.sha256, weights.sizeBytes));
+  #fetchWeights = ({ assignment, spec }: Work): Promise<Float32Array> => this.#source.get(assignment, spec.training.downlink === "int8");
 
   /** Model and weights on the engine, in its turn. `weights`: where they were fetched. */
-  async #load({ spec, assignment }: Work, weights: Float32Array | null): Promise<void> {
+  async #load(work: Work, weights: Float32Array | null): Promise<void> {
+    const { spec, assignment } = work;
     const { microBatch, precision = "f32" } = spec.training;
     const wanted = `${microBatch} ${precision} ${JSON.stringify(spec.model)}`;
     const { sha256 } = assignment.weights;
@@ -181,7 +186,7 @@ export class Workbench {
     const ahead = this.#ahead?.sha256 === sha256 ? this.#ahead.weights : null;
     this.#ahead = null;
     // Fetched anew only where another job changed the weights since they were looked at.
-    const values = weights ?? ahead ?? (await this.#fetchWeights(assignment));
+    const values = weights ?? ahead ?? (await this.#fetchWeights(work));
     this.#weights = null;
     await engine.setWeights(values);
     this.#weights = sha256;
@@ -345,6 +350,7 @@ export class Workbench {
     this.#loaded = null;
     this.#weights = null;
     this.#ahead = null;
+    this.#source.forget();
     engine?.dispose();
   }
 

@@ -90,6 +90,7 @@ export class FakeEngine implements VolunteerEngine {
   failing: string | null = null;
   steps = 0;
   weightsSet = 0;
+  weights: Float32Array | null = null;
   stepsBegun: number[] = [];
   disposed = false;
   constructor(clock: VirtualClock, size: number, description = "fake") {
@@ -104,6 +105,7 @@ export class FakeEngine implements VolunteerEngine {
   async setWeights(flat: Float32Array): Promise<void> {
     this.weightsSet += 1;
     if (flat.length !== this.size) throw new Error("wrong size");
+    this.weights = flat.slice();
   }
   async step(batch: { readonly weights: Float32Array }): Promise<StepResult> {
     await this.clock.sleep(this.stepMs);

@@ -45,6 +45,7 @@ export function Specification({ detail }: { detail: RunDetail }) {
           ["Schedule", scheduleWords(training.mode === "gradient" ? training.schedule : training.inner.schedule)],
           ["Rule", "mean, weighted by samples"],
           ["Codec", training.codec],
+          ["Downlink", training.downlink ?? "f32"],
           ["Round", `leases of ${round.leaseMs / 1000} s, deadline ${round.deadlineMs / 1000} s`],
           ["Contributions kept", retentionWords(spec).kept],
           ["Seed", String(spec.seed)],

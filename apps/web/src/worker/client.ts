@@ -69,6 +69,7 @@ export const IDLE_SNAPSHOT: VolunteerSnapshot = {
   refused: 0,
   bytesUp: 0,
   bytesDown: 0,
+  weights: { snapshot: 0, deltas: 0, "failed-deltas": 0 },
   samplesPerSecond: null,
   effort: 1,
   startedAtMs: null,

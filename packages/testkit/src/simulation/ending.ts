@@ -138,7 +138,7 @@ async function checkUndisturbed(
       for (let index = 0; index < mean.length; index += 1) mean[index] = (mean[index] as number) / samples;
       contributions.push({ samples, codec: "f32", bytes: f32ToBytes(mean), lossMean: loss / samples });
     }
-    const next = closeRound({ spec, weights, optimizer, learningRate: learningRate(spec, step) }, contributions);
+    const next = closeRound({ spec, weights, steps: step, optimizer, learningRate: learningRate(spec, step) }, contributions);
     if (!next.ok) throw new Error(next.message);
     ({ weights, optimizer } = next.value);
     position += samplesPerVersion;

@@ -126,6 +126,7 @@ function specOf(
         { kind: "linear", warmupVersions: 2, finalFraction: 0.1 },
       ]),
       codec: isFixed || isLong ? "f32" : dice.pick(["f32", "f16", "int8"]),
+      ...(diceOf(seed, size, "published", index).chance(0.2) ? { downlink: "int8" as const } : {}),
     },
     round: { leaseMs, deadlineMs, maxStaleness: 0 },
     evaluation: { everyVersions: dice.whole(1, 5), samples: 10 },

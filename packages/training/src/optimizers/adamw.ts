@@ -20,6 +20,7 @@ export function adamw(spec: Extract<OptimizerSpec, { kind: "adamw" }>, size: num
   let power2 = before?.value.scalars.beta2_power ?? 1;
   const { beta1, beta2, epsilon, weightDecay } = spec;
   return ok({
+    master: before?.value.master ?? null,
     step: (weights, gradient, learningRate) => {
       steps += 1;
       power1 *= beta1;
@@ -39,10 +40,10 @@ export function adamw(spec: Extract<OptimizerSpec, { kind: "adamw" }>, size: num
         weights[at] = keep * (weights[at] as number) - (stepSize * m) / (Math.sqrt(v) / correction + epsilon);
       }
     },
-    state: () =>
+    state: (master) =>
       encodeState(
         "adamw",
-        { vectors: { exp_avg: first, exp_avg_sq: second }, scalars: { step: steps, beta1_power: power1, beta2_power: power2 } },
+        { vectors: { exp_avg: first, exp_avg_sq: second }, scalars: { step: steps, beta1_power: power1, beta2_power: power2 }, master },
         VECTORS,
         SCALARS,
       ),

@@ -18,6 +18,7 @@ export function sgd(
   const buffer = before?.value.vectors.momentum_buffer ?? new Float32Array(size);
   let steps = before?.value.scalars.step ?? 0;
   return ok({
+    master: before?.value.master ?? null,
     step: (weights, gradient, learningRate) => {
       for (let at = 0; at < size; at++) {
         const weight = weights[at] as number;
@@ -28,6 +29,6 @@ export function sgd(
       }
       steps += 1;
     },
-    state: () => encodeState(kind, { vectors: { momentum_buffer: buffer }, scalars: { step: steps } }, VECTORS, SCALARS),
+    state: (master) => encodeState(kind, { vectors: { momentum_buffer: buffer }, scalars: { step: steps }, master }, VECTORS, SCALARS),
   });
 }

@@ -98,7 +98,7 @@ async function rounds(
     const contributions = await visits(processes, round * run.perRound, run.perRound, weights);
     for (const contribution of contributions) bytes += contribution.bytes.length;
     const closed = closeRound(
-      { spec, weights, optimizer, learningRate: 1 },
+      { spec, weights, steps: round, optimizer, learningRate: 1 },
       contributions.map((contribution) => ({ ...contribution, codec: run.codec })),
     );
     if (!closed.ok) throw new Error(`round ${round + 1}: ${closed.message}`);

@@ -1,6 +1,7 @@
 // Bench `uplink`: what one update takes on the line and on the processor, codec by codec and for models of three sizes: bits a parameter,
-// bytes beside f32, encoding and decoding in JavaScript, folding in WebAssembly, and whether a GPU packs the same bytes.
-import { type Codec, codecs, decode } from "@weft/tensors";
+// bytes beside f32, encoding and decoding in JavaScript, folding in WebAssembly, and whether a GPU packs the same bytes. And the other way:
+// what a version takes as a delta from the one before.
+import { applyDelta, type Codec, codecs, decode, deltaStream, deltaTowards } from "@weft/tensors";
 import { wasmMean } from "@weft/wasm/fold";
 import { DEVICE_CODECS } from "@weft/webgpu";
 import type { Bench, BenchContext, Goal, Row } from "../../bench.ts";
@@ -75,6 +76,34 @@ function processorRows(codec: Codec, update: Float32Array, { seed, short }: Benc
   ];
 }
 
+/** What each volunteer fetches of each version, and what making and applying that takes. */
+function downlinkRows(size: number, { seed, short }: BenchContext): Row[] {
+  const from = updateOf(size, seed);
+  const change = updateOf(size, seed + 1);
+  const to = from.map((at, index) => at + 0.01 * (change[index] as number));
+  const make = () => deltaTowards(from, to, deltaStream(seed, 1));
+  const made = make();
+  if (made === null) throw new Error("the change is beyond a delta");
+  const row = (figure: string, value: number, unit: string, anchor = ""): Row => ({
+    figure: `${sizeText(size)}, downlink int8: ${figure}`,
+    value,
+    unit,
+    goal: null,
+    anchor,
+  });
+  const sizes = [
+    row("one version for one volunteer", made.bytes.length, "bytes", `the snapshot takes ${(4 * size).toLocaleString("en")}`),
+    row("smaller than the snapshot", (4 * size) / made.bytes.length, "times"),
+    row("versions that deltas span before the snapshot is cheaper", Math.ceil((4 * size) / made.bytes.length) - 1, "versions"),
+  ];
+  if (short) return sizes;
+  const applied = from.slice();
+  const megabytes = (4 * size) / 1e6;
+  const pace = (figure: string, work: () => void): Row =>
+    row(figure, megabytes / (fastestMs(TURNS, work) / 1000), "MB/s", "of f32, one thread, fastest of three");
+  return [...sizes, pace("make", () => void make()), pace("apply", () => void applyDelta(applied, made.bytes))];
+}
+
 async function deviceRows(sizes: readonly number[], { seed, peakTflops, say }: BenchContext): Promise<Row[]> {
   const script = new URL("./in-page.ts", import.meta.url);
   const opened = await openBenchPage({ script, frames: [], hardware: peakTflops !== null });
@@ -108,7 +137,7 @@ async function deviceRows(sizes: readonly number[], { seed, peakTflops, say }: B
 
 export const uplinkBench: Bench = {
   name: "uplink",
-  about: "bits a parameter, bytes and pace of every codec, on the processor and on WebGPU",
+  about: "bits a parameter, bytes and pace of every codec, on the processor and on WebGPU; and of deltas down",
   async run(context) {
     const sizes = context.short ? SHORT_SIZES : SIZES;
     const wanted = (part: string): boolean => context.only === null || part.includes(context.only);
@@ -121,6 +150,7 @@ export const uplinkBench: Bench = {
           rows.push(...processorRows(codec, update, context));
         }
       }
+    if (wanted("downlink")) for (const size of sizes) rows.push(...downlinkRows(size, context));
     if (wanted("webgpu")) rows.push(...(await deviceRows(sizes, context)));
     return rows;
   },
