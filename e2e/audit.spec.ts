@@ -9,9 +9,9 @@ import { command, ledgerOf } from "./support/admin.ts";
 import { CoordinatorProcess, temporaryFolder } from "./support/coordinator.ts";
 import { admittedAtLeast, snapshotOf } from "./support/pages.ts";
 import { slowDigits } from "./support/specifications.ts";
+import { WEFT, weft } from "./support/weft.ts";
 
 const VERSIONS = Number(process.env.WEFT_AUDIT_VERSIONS ?? 12);
-const MAIN = new URL("../apps/cli/dist/main.js", import.meta.url).pathname;
 
 const specification = (): RunSpec => {
   const digits = slowDigits("proved", VERSIONS);
@@ -22,23 +22,6 @@ const specification = (): RunSpec => {
     retention: { contributions: "all" },
   };
 };
-
-interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-}
-/** `weft` in the folder `cwd`, which knows nothing of the coordinator. */
-function weft(cwd: string, ...args: string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
-    let out = "";
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding("utf8").on("data", (text: string) => {
-        out += text;
-      });
-    child.once("exit", (code) => resolve({ code, out }));
-  });
-}
 
 async function lend(page: Page, coordinator: CoordinatorProcess, run: string): Promise<void> {
   await page.goto(`${coordinator.url}/?run=${run}`);
@@ -67,7 +50,7 @@ test("a run of a tab and a Node volunteer is proved and replayed from its archiv
   const run = reply?.run ?? "";
   const detail = (): Promise<RunDetail> => coordinator.json<RunDetail>(`/api/runs/${run}`);
   await lend(page, coordinator, run);
-  const node = spawn(process.execPath, [MAIN, "donate", coordinator.url, "--run", run, "--name", "node", "--backend", "wasm"], {
+  const node = spawn(process.execPath, [WEFT, "donate", coordinator.url, "--run", run, "--name", "node", "--backend", "wasm"], {
     stdio: "ignore",
   });
   const half = Math.floor(VERSIONS / 2);
@@ -128,7 +111,7 @@ test("a run of a tab and a Node volunteer is proved and replayed from its archiv
   coordinator = await CoordinatorProcess.start({ data, volunteers: 0 });
   const before = (await detail()).version;
   expect(before).toBeGreaterThanOrEqual(half);
-  const helper = spawn(process.execPath, [MAIN, "donate", coordinator.url, "--run", run, "--name", "later", "--backend", "wasm"], {
+  const helper = spawn(process.execPath, [WEFT, "donate", coordinator.url, "--run", run, "--name", "later", "--backend", "wasm"], {
     stdio: "ignore",
   });
   try {
