@@ -3,6 +3,7 @@
 import {
   AdminCommand,
   type AdminReply,
+  type Assignment,
   type LedgerRecord,
   type Result,
   type RunDetail,
@@ -242,9 +243,13 @@ export class Coordinator implements CoordinatorApi {
     for (const run of this.#runs.values()) {
       // After a restart the run still counts it as present: joining again keeps its leases.
       if (run.isPresent(member.volunteer)) this.#inBackground(run.ensureJoined(member));
-      // A lease names its version, which must be on disk before anybody hears of it.
-      if (run.openCount(member.volunteer) > 0) await run.loop.told;
-      if (run.loop.fault === null) open.push(...run.openAssignments(member.volunteer));
+      // A lease names its version, which must be on disk before anybody hears of it; one that is given meanwhile is told by its own answer.
+      const promised = run.openAssignments(member.volunteer);
+      if (promised.length === 0) continue;
+      await run.loop.told;
+      const isPromised = (one: Assignment): boolean =>
+        promised.some(({ lease, attempt }) => lease === one.lease && attempt === one.attempt);
+      if (run.loop.fault === null) open.push(...run.openAssignments(member.volunteer).filter(isPromised));
     }
     return { volunteer: member.volunteer, open, farewell };
   }

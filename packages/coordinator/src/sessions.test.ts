@@ -1,4 +1,5 @@
 // Who is connected, who took over from whom, who is gone and who only blinked.
+import { memoryStorage } from "@weft/storage";
 import { ScriptedVolunteer, TestCoordinator, TWO_CHUNK_SPEC, trainToTheEnd, unwrap } from "@weft/testkit";
 import { expect, test } from "vitest";
 
@@ -37,6 +38,61 @@ test("a connection that returns within 3 s keeps its leases; one that does not l
   expect([again.lease, again.attempt]).toEqual([lease.lease, 2]);
   const left = (await kit.records(run)).filter(({ event }) => event.type === "volunteer-left");
   expect(left.map(({ event }) => event)).toMatchObject([{ volunteer: anna.key, reason: "silent" }]);
+});
+
+test("a hello names no lease of a version that is not on disk yet, also where lease and version are made while it waits", async () => {
+  const inner = memoryStorage();
+  const gates = new Map<string, Promise<void>>();
+  const gate = (type: string): (() => void) => {
+    let open = (): void => undefined;
+    gates.set(type, new Promise((resolve) => (open = () => resolve())));
+    return open;
+  };
+  const append: typeof inner.ledger.append = async (run, records, durability) => {
+    await inner.ledger.append(run, records, durability);
+    for (const { event } of records) await gates.get(event.type);
+  };
+  const kit = await TestCoordinator.start({
+    storage: { ...inner, ledger: { runs: () => inner.ledger.runs(), read: (run, from) => inner.ledger.read(run, from), append } },
+  });
+  const run = await kit.createRun();
+  const [anna, ben] = [new ScriptedVolunteer(1), new ScriptedVolunteer(2)];
+  await anna.join(kit.coordinator);
+  await ben.join(kit.coordinator);
+  // Version 1.
+  while (kit.coordinator.detail(run)?.version === 0) {
+    const reply = unwrap(await ben.requestLease(run, 8));
+    if (reply.kind === "lease") await ben.contribute(reply.assignment);
+    await kit.pass(1_000);
+  }
+  const first = await anna.lease(null, 2);
+  const bens = await ben.lease(null, 2);
+  // Nothing waits for what is held back.
+  kit.clock.settle = () => Promise.resolve();
+  const [admit, rollBack] = [gate("contribution-admitted"), gate("run-rolled-back")];
+  const answer = ben.contribute(bens);
+  await kit.clock.drain();
+  let welcome: Awaited<ReturnType<typeof anna.join>> | null = null;
+  const hello = anna.join(kit.coordinator).then((said) => {
+    welcome = said;
+  });
+  await kit.clock.drain();
+  expect(welcome).toBeNull();
+  const command = kit.coordinator.command({ type: "roll-back", run, version: 0 }, "ada");
+  await kit.clock.drain();
+  const request = anna.requestLease(null, 2);
+  await kit.clock.drain();
+  const state = kit.coordinator.inside().runs[0]?.state;
+  expect([state?.version, state?.volunteers.get(anna.key)?.open.length]).toEqual([2, 1]);
+  admit();
+  await hello;
+  expect(welcome).toMatchObject({ open: [] });
+  rollBack();
+  expect(await command).toMatchObject({ ok: true });
+  expect(unwrap(await answer).kind).toBe("admitted");
+  const given = unwrap(await request);
+  expect(given).toMatchObject({ kind: "lease", assignment: { version: 2 } });
+  expect(given.kind === "lease" && given.assignment.lease).not.toBe(first.lease);
 });
 
 test("a goodbye gives the leases back at once, and the volunteer may ask again later", async () => {

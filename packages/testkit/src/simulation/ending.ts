@@ -39,6 +39,8 @@ export async function settle(plan: SimulationPlan, { host }: Machine, tabs: read
   // What is checked at the end is read while no time passes: a disk that took its time would never answer.
   host.diskDelayMs = () => 0;
   await until(() => false, nowMs() + 20_000);
+  // Whoever runs it may just be starting it again, for what its disk did before.
+  await until(() => host.coordinator !== null, nowMs() + 60_000);
   const inside = host.coordinator?.inside();
   hold("debts-are-paid", inside?.uploads === 0, () => `${inside?.uploads} uploads are left after the end`);
   // What a disk would not remove goes with the next start.

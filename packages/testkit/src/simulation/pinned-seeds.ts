@@ -35,4 +35,14 @@ export const PINNED_SEEDS: readonly PinnedSeed[] = [
     size: "small",
     sentence: "A run was forked from a version whose record was still on its way to the disk.",
   },
+  {
+    seed: 7_003_990,
+    size: "small",
+    sentence: "The coordinator was being started again just when the end was looked at.",
+  },
+  {
+    seed: 7_008_261,
+    size: "small",
+    sentence: "A hello was answered with a lease that was made while it waited, of a version that was not on disk.",
+  },
 ];
