@@ -53,7 +53,7 @@ export default defineConfig({
           name: "dawn",
           root: import.meta.dirname,
           include: ["packages/{webgpu,engine}/src/**/*.browser.test.ts"],
-          exclude: ["packages/engine/src/{browser-memory,threads}.browser.test.ts"],
+          exclude: ["packages/engine/src/{browser-memory,digits,threads}.browser.test.ts"],
           setupFiles: ["packages/webgpu/test/dawn-setup.ts"],
           fileParallelism: false,
         },
