@@ -3,7 +3,7 @@ export * from "./bytes.ts";
 export * from "./codec.ts";
 export * from "./codecs.ts";
 export * from "./delta.ts";
-export { type Expand, type Expanded, expand, expansionOf, LAST_STATE } from "./entropy.ts";
+export { type Expand, type Expanded, type Expansion, expand, expansionOf, LAST_STATE } from "./entropy.ts";
 export * from "./error-feedback.ts";
 export * from "./f16.ts";
 export * from "./layout.ts";

@@ -6,11 +6,17 @@
 const BLOCK: i32 = 256;
 
 @inline
+function low(x: v128): v128 {
+  return f64x2.promote_low_f32x4(x);
+}
+@inline
+function high(x: v128): v128 {
+  return f64x2.promote_low_f32x4(i64x2.shuffle(x, x, 1, 1));
+}
+@inline
 function addTo(sums: usize, weight: v128, x: v128): void {
-  const low = f64x2.promote_low_f32x4(x);
-  const high = f64x2.promote_low_f32x4(i64x2.shuffle(x, x, 1, 1));
-  v128.store(sums, f64x2.add(v128.load(sums), f64x2.mul(weight, low)));
-  v128.store(sums, f64x2.add(v128.load(sums, 16), f64x2.mul(weight, high)), 16);
+  v128.store(sums, f64x2.add(v128.load(sums), f64x2.mul(weight, low(x))));
+  v128.store(sums, f64x2.add(v128.load(sums, 16), f64x2.mul(weight, high(x))), 16);
 }
 
 @inline
@@ -18,22 +24,42 @@ function addOne(sums: usize, weight: f64, x: f32): void {
   store<f64>(sums, load<f64>(sums) + weight * <f64>x);
 }
 
-/** sums[i] += weight * values[i]; values must be finite. */
-export function addValues(values: usize, sums: usize, size: i32, weight: f64): i32 {
-  const w = f64x2.splat(weight);
-  const magnitude = i32x4.splat(0x7fffffff);
-  let most = i32x4.splat(0);
-  for (; size >= 4; size -= 4, values += 16, sums += 32) {
-    const x = v128.load(values);
-    most = i32x4.max_u(most, v128.and(x, magnitude));
-    addTo(sums, w, x);
+/**
+ * sums[i] += weights[k] * values[k][i], one k after the other: `count` updates, the values of one `stride` bytes behind those of the one
+ * before. Gives 1 where a sum is not finite in the end: then a value may not have been.
+ */
+export function addValues(values: usize, stride: usize, count: i32, weights: usize, sums: usize, size: i32): i32 {
+  const end = weights + (<usize>count << 3);
+  // 0 times what is finite is 0, times anything else NaN.
+  let check = f64x2.splat(0);
+  const zero = f64x2.splat(0);
+  for (; size >= 8; size -= 8, values += 32, sums += 64) {
+    let a = v128.load(sums), b = v128.load(sums, 16), c = v128.load(sums, 32), d = v128.load(sums, 48);
+    for (let at = values, weight = weights; weight < end; weight += 8, at += stride) {
+      const w = v128.load64_splat(weight), x = v128.load(at), y = v128.load(at, 16);
+      a = f64x2.add(a, f64x2.mul(w, low(x)));
+      b = f64x2.add(b, f64x2.mul(w, high(x)));
+      c = f64x2.add(c, f64x2.mul(w, low(y)));
+      d = f64x2.add(d, f64x2.mul(w, high(y)));
+    }
+    v128.store(sums, a);
+    v128.store(sums, b, 16);
+    v128.store(sums, c, 32);
+    v128.store(sums, d, 48);
+    check = f64x2.add(check, f64x2.add(f64x2.add(f64x2.mul(a, zero), f64x2.mul(b, zero)), f64x2.add(f64x2.mul(c, zero), f64x2.mul(d, zero))));
   }
-  let bad = i32(v128.any_true(i32x4.ge_u(most, i32x4.splat(0x7f800000))));
+  let last = f64x2.extract_lane(check, 0) + f64x2.extract_lane(check, 1);
   for (; size; size--, values += 4, sums += 8) {
-    bad |= i32((load<u32>(values) & 0x7f800000) == 0x7f800000);
-    addOne(sums, weight, load<f32>(values));
+    for (let at = values, weight = weights; weight < end; weight += 8, at += stride) addOne(sums, load<f64>(weight), load<f32>(at));
+    last += load<f64>(sums) * 0;
   }
-  return bad;
+  return i32(last != 0);
+}
+
+/** Whether one of `size` values is NaN or infinite. */
+export function anyNotFinite(values: usize, size: i32): i32 {
+  for (; size; size--, values += 4) if ((load<u32>(values) & 0x7f800000) == 0x7f800000) return 1;
+  return 0;
 }
 
 /** Of f16 bits that are finite and not negative. */
@@ -68,6 +94,77 @@ export function addLevels(levels: usize, scales: usize, sums: usize, size: i32, 
     }
     if (bits == 0 && some) return 1;
   }
+  return 0;
+}
+
+/**
+ * sums[i] += weights[k] * levels[k][i] * scale[k] of its block, one k after the other, for levels of -1, 0 and 1: of each update levels (signed
+ * bytes) and scales (f16) lie `stride` bytes behind those of the one before. At `tables` there is room for 256 bytes an update and 16 more. Reads
+ * up to 15 levels beyond `size`, and writes as many sums.
+ */
+export function addTernary(
+  levels: usize,
+  scales: usize,
+  stride: usize,
+  count: i32,
+  weights: usize,
+  tables: usize,
+  sums: usize,
+  size: i32,
+): i32 {
+  const places = tables + (<usize>count << 8);
+  for (; size > 0; size -= BLOCK, scales += 2, levels += BLOCK) {
+    const length = min(size, BLOCK);
+    // For two levels at once: what they add, where their two lowest bits, the first level's before the second's, say.
+    for (let k = 0; k < count; k++) {
+      const bits = <u32>load<u16>(scales + <usize>k * stride);
+      if (bits & 0x8000 || (bits & 0x7c00) == 0x7c00) return 1;
+      if (bits == 0 && anyLevel(levels + <usize>k * stride, length)) return 1;
+      const product = load<f64>(weights + (<usize>k << 3)) * <f64>scaleOf(bits);
+      const table = tables + (<usize>k << 8);
+      for (let second: usize = 0; second < 4; second++)
+        for (let first: usize = 0; first < 4; first++) {
+          store<f64>(table + (second << 6) + (first << 4), first == 1 ? product : first == 3 ? -product : 0);
+          store<f64>(table + (second << 6) + (first << 4), second == 1 ? product : second == 3 ? -product : 0, 8);
+        }
+    }
+    for (let done = 0; done < length; done += 16, sums += 128) {
+      let a = v128.load(sums), b = v128.load(sums, 16), c = v128.load(sums, 32), d = v128.load(sums, 48);
+      let e = v128.load(sums, 64), f = v128.load(sums, 80), g = v128.load(sums, 96), h = v128.load(sums, 112);
+      for (let at = levels + done, table = tables; table < places; table += 256, at += stride) {
+        const both = v128.load(at);
+        // Of each two levels the place in the table: bits 4 and 5 from the first, 6 and 7 from the second.
+        v128.store(
+          places,
+          v128.or(
+            v128.and(i16x8.shl(both, 4), i16x8.splat(0x30)),
+            v128.and(i16x8.shr_u(both, 2), i16x8.splat(0xc0)),
+          ),
+        );
+        a = f64x2.add(a, v128.load(table + load<u16>(places)));
+        b = f64x2.add(b, v128.load(table + load<u16>(places, 2)));
+        c = f64x2.add(c, v128.load(table + load<u16>(places, 4)));
+        d = f64x2.add(d, v128.load(table + load<u16>(places, 6)));
+        e = f64x2.add(e, v128.load(table + load<u16>(places, 8)));
+        f = f64x2.add(f, v128.load(table + load<u16>(places, 10)));
+        g = f64x2.add(g, v128.load(table + load<u16>(places, 12)));
+        h = f64x2.add(h, v128.load(table + load<u16>(places, 14)));
+      }
+      v128.store(sums, a);
+      v128.store(sums, b, 16);
+      v128.store(sums, c, 32);
+      v128.store(sums, d, 48);
+      v128.store(sums, e, 64);
+      v128.store(sums, f, 80);
+      v128.store(sums, g, 96);
+      v128.store(sums, h, 112);
+    }
+  }
+  return 0;
+}
+
+function anyLevel(levels: usize, size: i32): i32 {
+  for (; size; size--, levels++) if (load<u8>(levels)) return 1;
   return 0;
 }
 
@@ -119,24 +216,63 @@ export function unpackTernary(packed: usize, levels: usize, bytes: i32, table: u
   return i32(most > 242);
 }
 
+@inline
+function stepped(x: u32, slot: u32): u32 {
+  return (((slot >> 8) & 4095) + 1) * (x >> 12) + (slot >> 20);
+}
+/** None, one or two bytes bring a state back to at least 2^23: without a branch, since nothing foretells how many. */
+@inline
+function wanted(x: u32): u32 {
+  return <u32>(clz(x) - 1) & 24;
+}
+@inline
+function refilled(x: u32, stream: usize, bits: u32): u32 {
+  const next = ((<u32>load<u8>(stream)) << 8) | <u32>load<u8>(stream, 1);
+  return <u32>(((<u64>x << 16) | next) >> (16 - bits));
+}
+
 /**
- * `count` bytes of an entropy-coded stream (packages/tensors/src/entropy.ts): `slots` as that makes them, the state where `state` points,
- * which is moved on. Gives how many bytes it read; may look at two more than that.
+ * `count` bytes of each of four entropy-coded streams (packages/tensors/src/entropy.ts), whose steps do not wait for each other. At `lanes` five
+ * words a stream: the addresses of its slots as that makes them, of the stream and of where the bytes go, the state, which is moved on, and how
+ * many bytes were read, which is put there. May look at two more than that.
  */
-export function expand(slots: usize, stream: usize, to: usize, count: i32, state: usize): i32 {
-  let x = load<u32>(state);
-  const begin = stream;
-  for (; count; count--, to++) {
-    const slot = load<u32>(slots + ((x & 4095) << 2));
-    store<u8>(to, slot);
-    x = (((slot >> 8) & 4095) + 1) * (x >> 12) + (slot >> 20);
-    // None, one or two bytes bring it back to at least 2^23: without a branch, since nothing foretells how many.
-    const bits = <u32>(clz(x) - 1) & 24;
-    x = (x << bits) | (<u32>bswap(load<u16>(stream)) >> (16 - bits));
-    stream += bits >> 3;
+export function expandFour(lanes: usize, count: i32): void {
+  const slotsA = <usize>load<u32>(lanes), slotsB = <usize>load<u32>(lanes, 20), slotsC = <usize>load<u32>(lanes, 40), slotsD = <usize>load<u32>(lanes, 60);
+  let streamA = <usize>load<u32>(lanes, 4), streamB = <usize>load<u32>(lanes, 24), streamC = <usize>load<u32>(lanes, 44), streamD = <usize>load<u32>(lanes, 64);
+  let toA = <usize>load<u32>(lanes, 8), toB = <usize>load<u32>(lanes, 28), toC = <usize>load<u32>(lanes, 48), toD = <usize>load<u32>(lanes, 68);
+  let a = load<u32>(lanes, 12), b = load<u32>(lanes, 32), c = load<u32>(lanes, 52), d = load<u32>(lanes, 72);
+  const beginA = streamA, beginB = streamB, beginC = streamC, beginD = streamD;
+  for (; count; count--) {
+    const slotA = load<u32>(slotsA + ((a & 4095) << 2));
+    const slotB = load<u32>(slotsB + ((b & 4095) << 2));
+    const slotC = load<u32>(slotsC + ((c & 4095) << 2));
+    const slotD = load<u32>(slotsD + ((d & 4095) << 2));
+    store<u8>(toA++, slotA);
+    store<u8>(toB++, slotB);
+    store<u8>(toC++, slotC);
+    store<u8>(toD++, slotD);
+    a = stepped(a, slotA);
+    b = stepped(b, slotB);
+    c = stepped(c, slotC);
+    d = stepped(d, slotD);
+    const bitsA = wanted(a), bitsB = wanted(b), bitsC = wanted(c), bitsD = wanted(d);
+    a = refilled(a, streamA, bitsA);
+    b = refilled(b, streamB, bitsB);
+    c = refilled(c, streamC, bitsC);
+    d = refilled(d, streamD, bitsD);
+    streamA += bitsA >> 3;
+    streamB += bitsB >> 3;
+    streamC += bitsC >> 3;
+    streamD += bitsD >> 3;
   }
-  store<u32>(state, x);
-  return <i32>(stream - begin);
+  store<u32>(lanes, a, 12);
+  store<u32>(lanes, b, 32);
+  store<u32>(lanes, c, 52);
+  store<u32>(lanes, d, 72);
+  store<u32>(lanes, <u32>(streamA - beginA), 16);
+  store<u32>(lanes, <u32>(streamB - beginB), 36);
+  store<u32>(lanes, <u32>(streamC - beginC), 56);
+  store<u32>(lanes, <u32>(streamD - beginD), 76);
 }
 
 /** to[i] = sums[i] / total as f32. */

@@ -110,6 +110,36 @@ describe("the mean in WebAssembly", { timeout: 60_000 }, () => {
     }
   });
 
+  it("takes any number of entropy-coded updates beside others, and finds the damaged one among them", () => {
+    const size = 90_000;
+    for (const count of [1, 3, 4, 5, 7, 11]) {
+      const updates = Array.from({ length: count }, (_, lease) =>
+        encoded(named(lease % 5 === 3 ? "int4" : "ternary"), normals(size, lease), lease, 1 + lease),
+      );
+      expect(fold(fast, size, updates), `${count} updates`).toEqual(fold(reference, size, updates));
+      const { bytes: good, ...rest } = updates[count >> 1] as Update;
+      const bytes = good.slice();
+      bytes[good.length - 40] = (bytes[good.length - 40] as number) ^ 0x41;
+      const damaged = updates.map((update, at) => (at === count >> 1 ? { ...rest, bytes } : update));
+      expect(fold(fast, size, damaged), `${count} updates, one of them damaged`).toEqual(fold(reference, size, damaged));
+    }
+  });
+
+  it("tells sums beyond all numbers from values that are none", () => {
+    const values = Float32Array.from({ length: 19 }, (_, at) => (at === 17 ? 3e38 : at));
+    const huge = [0, 1].map((lease) => encoded(named("f32"), values, lease, 1e300));
+    expect(fold(fast, values.length, huge)).toEqual(fold(reference, values.length, huge));
+    for (const [at, value] of [
+      [3, Number.NaN],
+      [17, Number.POSITIVE_INFINITY],
+      [18, Number.NEGATIVE_INFINITY],
+    ] as const) {
+      const bytes = new Uint8Array(values.with(at, value).buffer);
+      const bad = [encoded(named("f32"), values, 0, 1), { codec: named("f32"), bytes, weight: 2 }];
+      expect(fold(fast, values.length, bad)).toEqual({ ok: false, fault: "not-finite", detail: expect.any(String) });
+    }
+  });
+
   it("keeps its sums where more comes than is gathered: any number of updates, two rounds at once", () => {
     const size = 5000;
     const updates = Array.from({ length: 23 }, (_, lease) =>

@@ -1,6 +1,7 @@
 // The weighted mean of encoded updates, decoded and summed in WebAssembly SIMD a block of values at a time: the bits of @weft/training's
 // `mean`, which stays the reference, in a fraction of its time. Knows no rule beside the mean and no TensorFlow.js.
-import { type Codec, type CodecRefusal, DECODE_BLOCK, decode, type Expand, expand, expansionOf, LAST_STATE } from "@weft/tensors";
+import { type Codec, type CodecRefusal, DECODE_BLOCK, decode } from "@weft/tensors";
+import { EXPANSION_BYTES, Expander, type Expanding, type ExpansionKernels, expandedBefore, expandLater } from "./expander.ts";
 import { moduleBytes } from "./module.ts";
 
 interface EncodedUpdate {
@@ -23,30 +24,42 @@ const MOST_GATHERED_BYTES = 384 * 2 ** 20;
 
 /** Addresses, the sums of a block first; nothing lies at 0. Beyond what a block takes there is room for what the kernels read and write more. */
 const SUMS = 1024;
-const INPUT = SUMS + 8 * DECODE_BLOCK;
-const LEVELS = INPUT + 4 * DECODE_BLOCK + 64;
-const SCALES = LEVELS + DECODE_BLOCK + 64;
-const TRITS = SCALES + 64;
+const WEIGHTS = SUMS + 8 * DECODE_BLOCK + 128;
+const TABLES = WEIGHTS + 8 * MOST_GATHERED;
+const TRITS = TABLES + 256 * MOST_GATHERED + 64;
 const OUTPUT = TRITS + 243 * 8 + 40;
-/** Of the entropy decoder, which takes so many symbols at once, of at most two bytes each. */
-const SYMBOLS = 16_384;
-const STATE = OUTPUT + 4 * DECODE_BLOCK;
-const SLOTS = STATE + 16;
-const STREAM = SLOTS + 4 * 4096;
-const EXPANDED = STREAM + 2 * SYMBOLS + 16;
-const PAGES = Math.ceil((EXPANDED + SYMBOLS) / 65_536);
+const EXPANSION = OUTPUT + 4 * DECODE_BLOCK;
+/** A slot for each update that is gathered: its values or levels, as its codec packs them before they are unpacked, and its scales. */
+const SLOTS = EXPANSION + EXPANSION_BYTES;
+const PACKED = 4 * DECODE_BLOCK;
+const SCALES = PACKED + DECODE_BLOCK + 64;
+const STRIDE = SCALES + 64;
+const PAGES = Math.ceil((SLOTS + MOST_GATHERED * STRIDE) / 65_536);
 const QUANTISED_BLOCK = 256;
 
-type Kernels = Readonly<
-  Record<
-    "addValues" | "addLevels" | "checkInt8" | "unpackInt4" | "unpackTernary" | "makeTrits" | "expand" | "average",
-    (...args: readonly number[]) => number
-  >
->;
+type Kernels = ExpansionKernels &
+  Readonly<
+    Record<
+      "addValues" | "anyNotFinite" | "addTernary" | "addLevels" | "checkInt8" | "unpackInt4" | "unpackTernary" | "makeTrits" | "average",
+      (...args: readonly number[]) => number
+    >
+  >;
 
-/** Adds `weight` times the values from `from` on, `length` of them, to the sums of the block; true for what no encoder writes. */
-type Source = (from: number, length: number, weight: number) => boolean;
-type Unpacked = (packed: Uint8Array, from: number, length: number) => { readonly bad: boolean; readonly levels: number };
+/** Which kernel adds it. Those of one kind that follow each other are added together; of whole levels each alone. */
+type Kind = "values" | "trits" | "levels";
+interface Source {
+  readonly kind: Kind;
+  /** The largest level. */
+  readonly top: number;
+  /** Brings the values from `from` on, `length` of them, to the slot; true for what no encoder writes. */
+  bring(from: number, length: number, slot: number): boolean;
+}
+type Opened = { readonly ok: true; readonly source: Source } | CodecRefusal;
+interface Gathered {
+  readonly update: EncodedUpdate;
+  readonly weight: number;
+  readonly open: () => Opened;
+}
 
 /** Rejects nothing: throws where the platform has no WebAssembly, or no SIMD in it. */
 export function wasmMean(): MeanRule {
@@ -55,90 +68,138 @@ export function wasmMean(): MeanRule {
   kernels.makeTrits(TRITS);
   const heap = new Uint8Array(memory.buffer);
   const sums = new Float64Array(memory.buffer, SUMS, DECODE_BLOCK);
-  const input = new Float32Array(memory.buffer, INPUT, DECODE_BLOCK);
+  const weights = new Float64Array(memory.buffer, WEIGHTS, MOST_GATHERED);
   const output = new Float32Array(memory.buffer, OUTPUT, DECODE_BLOCK);
+  const expander = new Expander(kernels, memory, EXPANSION);
 
-  const state = new Uint32Array(memory.buffer, STATE, 1);
-  const slots = new Uint32Array(memory.buffer, SLOTS, 4096);
-  const fastExpand: Expand = (compressed, length) => {
-    const begun = expansionOf(compressed);
-    if (typeof begun === "string" || length === 0) return expand(compressed, length);
-    slots.set(begun.slots);
-    state[0] = begun.state;
-    const bytes = new Uint8Array(length);
-    let { at } = begun;
-    for (let from = 0; from < length && at <= compressed.length; from += SYMBOLS) {
-      const count = Math.min(SYMBOLS, length - from);
-      heap.set(compressed.subarray(at, at + 2 * SYMBOLS + 2), STREAM);
-      at += kernels.expand(SLOTS, STREAM, EXPANDED, count, STATE);
-      bytes.set(heap.subarray(EXPANDED, EXPANDED + count), from);
-    }
-    // What does not end as it should is refused in the words of the reference.
-    return state[0] === LAST_STATE && at === compressed.length ? { ok: true, bytes } : expand(compressed, length);
-  };
-
-  /** By codec: levels as signed bytes, and where they begin. */
-  const unpackers: Readonly<Record<string, Unpacked>> = {
-    int8: (packed, from, length) => {
-      heap.set(packed.subarray(from, from + length), LEVELS);
-      return { bad: kernels.checkInt8(LEVELS, length) !== 0, levels: LEVELS };
+  /** By codec: brings levels, as signed bytes, to where the slot begins. */
+  const unpackers: Readonly<Record<string, (packed: Uint8Array, from: number, length: number, slot: number) => boolean>> = {
+    int8: (packed, from, length, slot) => {
+      heap.set(packed.subarray(from, from + length), slot);
+      return kernels.checkInt8(slot, length) !== 0;
     },
-    int4: (packed, from, length) => {
-      heap.set(packed.subarray(from >> 1, (from + length + 1) >> 1), INPUT);
-      return { bad: kernels.unpackInt4(INPUT, LEVELS, length) !== 0, levels: LEVELS };
+    int4: (packed, from, length, slot) => {
+      heap.set(packed.subarray(from >> 1, (from + length + 1) >> 1), slot + PACKED);
+      return kernels.unpackInt4(slot + PACKED, slot, length) !== 0;
     },
-    ternary: (packed, from, length) => {
+    ternary: (packed, from, length, slot) => {
       const first = Math.floor(from / 5);
       const end = Math.ceil((from + length) / 5);
-      heap.set(packed.subarray(first, end), INPUT);
-      return { bad: kernels.unpackTernary(INPUT, LEVELS, end - first, TRITS) !== 0, levels: LEVELS + from - 5 * first };
+      heap.set(packed.subarray(first, end), slot + PACKED);
+      return kernels.unpackTernary(slot + PACKED, slot, end - first, TRITS) !== 0;
     },
   };
+  /** Where the first level lies in its slot: what is packed together is unpacked together. */
+  const levelsAt = (kind: Kind, from: number): number => SLOTS + (kind === "trits" ? from % 5 : 0);
 
-  function sourceOf({ codec, bytes }: EncodedUpdate, size: number): { readonly ok: true; readonly source: Source } | CodecRefusal {
-    const unpack = unpackers[codec.name];
-    if (unpack !== undefined && codec.packedLevels !== undefined) {
-      const { top, split } = codec.packedLevels;
-      const parts = split(bytes, size, fastExpand);
-      if (!parts.ok) return parts;
-      const { scales, packed } = parts;
-      const source: Source = (from, length, weight) => {
-        const { bad, levels } = unpack(packed, from, length);
+  /** Sums the sources brought to the first slots, which are `some`; true where one of them may be what no encoder writes. */
+  function add(kind: Kind, some: readonly Source[], from: number, length: number): boolean {
+    switch (kind) {
+      case "values":
+        if (kernels.addValues(SLOTS, STRIDE, some.length, WEIGHTS, SUMS, length) === 0) return false;
+        return some.some((_, slot) => kernels.anyNotFinite(SLOTS + slot * STRIDE, length) !== 0);
+      case "trits":
+        return kernels.addTernary(levelsAt(kind, from), SLOTS + SCALES, STRIDE, some.length, WEIGHTS, TABLES, SUMS, length) !== 0;
+      case "levels":
+        return some.some(
+          ({ top }, slot) =>
+            kernels.addLevels(
+              levelsAt(kind, from) + slot * STRIDE,
+              SLOTS + SCALES + slot * STRIDE,
+              SUMS,
+              length,
+              weights[slot] as number,
+              top,
+            ) !== 0,
+        );
+      default:
+        return kind satisfies never;
+    }
+  }
+
+  function levelSource(codec: Codec, parts: { readonly scales: Uint8Array; readonly packed: Uint8Array }, top: number): Source {
+    const unpack = unpackers[codec.name] as (typeof unpackers)[string];
+    const { scales, packed } = parts;
+    return {
+      kind: codec.name === "ternary" ? "trits" : "levels",
+      top,
+      bring: (from, length, slot) => {
         const block = (2 * from) / QUANTISED_BLOCK;
-        heap.set(scales.subarray(block, block + 2 * Math.ceil(length / QUANTISED_BLOCK)), SCALES);
-        return bad || kernels.addLevels(levels, SCALES, SUMS, length, weight, top) !== 0;
+        heap.set(scales.subarray(block, block + 2 * Math.ceil(length / QUANTISED_BLOCK)), slot + SCALES);
+        return unpack(packed, from, length, slot);
+      },
+    };
+  }
+
+  /** How it is opened when it is folded; a refusal where that is known before. */
+  function prepare({ codec, bytes }: EncodedUpdate, size: number, streams: Expanding[]): (() => Opened) | CodecRefusal {
+    if (unpackers[codec.name] !== undefined && codec.packedLevels !== undefined) {
+      const { top, split } = codec.packedLevels;
+      const known = streams.length;
+      const before = split(bytes, size, expandLater(streams));
+      if (!before.ok) return before;
+      const stream = streams[known];
+      return () => {
+        const parts = stream === undefined ? before : split(bytes, size, expandedBefore(stream));
+        return parts.ok ? { ok: true, source: levelSource(codec, parts, top) } : parts;
       };
-      return { ok: true, source };
     }
     const opened = codec.open(bytes, size);
     if (!opened.ok) return opened;
-    const source: Source = (from, length, weight) => {
-      if (codec.name === "f32") heap.set(bytes.subarray(4 * from, 4 * (from + length)), INPUT);
-      else if (opened.reader.next(input.subarray(0, length)) !== null) return true;
-      return kernels.addValues(INPUT, SUMS, length, weight) !== 0;
+    const source: Source = {
+      kind: "values",
+      top: 1,
+      bring: (from, length, slot) => {
+        if (codec.name !== "f32") return opened.reader.next(new Float32Array(memory.buffer, slot, length)) !== null;
+        heap.set(bytes.subarray(4 * from, 4 * (from + length)), slot);
+        return false;
+      },
     };
-    return { ok: true, source };
+    return () => ({ ok: true, source });
   }
 
   function start(size: number): Aggregation {
-    let gathered: { readonly update: EncodedUpdate; readonly source: Source; readonly weight: number }[] = [];
+    let gathered: Gathered[] = [];
     let gatheredBytes = 0;
+    let streams: Expanding[] = [];
     /** Of what was folded before; null: nothing was. */
     let before: Float64Array | null = null;
     let fault: CodecRefusal | null = null;
     let total = 0;
+    const openAll = (): Source[] => {
+      expander.run(streams);
+      streams = [];
+      const sources: Source[] = [];
+      for (const { open } of gathered) {
+        const opened = open();
+        if (!opened.ok) {
+          fault ??= opened;
+          return [];
+        }
+        sources.push(opened.source);
+      }
+      return sources;
+    };
     /** Folds what is gathered; `take` finds the block's sums in `sums`. */
     const fold = (take: (from: number, length: number) => void): void => {
+      if (fault !== null) return;
+      const sources = openAll();
       for (let from = 0; from < size && fault === null; from += DECODE_BLOCK) {
         const length = Math.min(DECODE_BLOCK, size - from);
         if (before === null) sums.fill(0, 0, length);
         else sums.set(before.subarray(from, from + length));
-        for (const { update, source, weight } of gathered)
-          if (source(from, length, weight)) {
-            fault = refusalOf(update, size);
-            return;
+        for (let first = 0; first < sources.length && fault === null; ) {
+          const { kind } = sources[first] as Source;
+          let bad = false;
+          let end = first;
+          for (; end < sources.length && sources[end]?.kind === kind; end++) {
+            bad ||= (sources[end] as Source).bring(from, length, SLOTS + (end - first) * STRIDE);
+            weights[end - first] = (gathered[end] as Gathered).weight;
           }
-        take(from, length);
+          if (bad || add(kind, sources.slice(first, end), from, length)) fault = refusalOf(gathered.slice(first, end), size);
+          first = end;
+        }
+        if (fault === null) take(from, length);
       }
       gathered = [];
       gatheredBytes = 0;
@@ -146,14 +207,14 @@ export function wasmMean(): MeanRule {
     return {
       add: (update, weight) => {
         if (!(weight > 0 && weight < Number.POSITIVE_INFINITY)) throw new RangeError(`${weight} is no weight`);
-        const opened = sourceOf(update, size);
-        if (!opened.ok) return opened;
         if (gathered.length === MOST_GATHERED || (gathered.length > 0 && gatheredBytes + update.bytes.length > MOST_GATHERED_BYTES)) {
           const kept: Float64Array = before ?? new Float64Array(size);
           fold((from, length) => kept.set(sums.subarray(0, length), from));
           before = kept;
         }
-        gathered.push({ update, source: opened.source, weight });
+        const open = prepare(update, size, streams);
+        if (typeof open !== "function") return open;
+        gathered.push({ update, open, weight });
         gatheredBytes += update.bytes.length;
         total += weight;
         return null;
@@ -173,9 +234,11 @@ export function wasmMean(): MeanRule {
   return { start };
 }
 
-/** In the words of the codec, which decodes it once more. */
-function refusalOf({ codec, bytes }: EncodedUpdate, size: number): CodecRefusal {
-  const decoded = decode(codec, bytes, size);
-  if (decoded.ok) throw new Error(`what the kernels refuse of ${codec.name} decodes`);
-  return decoded;
+/** Of the first that does not decode, in the words of its codec. */
+function refusalOf(some: readonly Gathered[], size: number): CodecRefusal {
+  for (const { update } of some) {
+    const decoded = decode(update.codec, update.bytes, size);
+    if (!decoded.ok) return decoded;
+  }
+  throw new Error("what the kernels refuse decodes");
 }

@@ -1,0 +1,98 @@
+// Entropy-coded bytes of several updates brought back together, four streams a turn: a step of one stream waits for the step before it, those of
+// different streams do not wait for each other. Knows no codecs; what the kernels do not end as they should is refused by the reference.
+import { type Expand, type Expanded, type Expansion, expand, expansionOf, LAST_STATE } from "@weft/tensors";
+
+export type ExpansionKernels = Readonly<Record<"expandFour", (lanes: number, count: number) => number>>;
+
+const STREAMS = 4;
+/** Symbols of a turn, each of at most two bytes in its stream. */
+const SYMBOLS = 16_384;
+const SLOT_BYTES = 4 * 4096;
+const STREAM_BYTES = 2 * SYMBOLS + 16;
+/** Of each stream: the addresses of its slots, its bytes and its symbols, its state, and how many bytes were read. */
+const LANE_WORDS = 5;
+const WORDS_BYTES = 4 * LANE_WORDS * STREAMS;
+const LANE_BYTES = SLOT_BYTES + STREAM_BYTES + SYMBOLS;
+/** What it needs of a memory. */
+export const EXPANSION_BYTES = WORDS_BYTES + STREAMS * LANE_BYTES;
+
+/** A stream whose bytes are asked for now and come with `Expander.run`. */
+export interface Expanding {
+  readonly compressed: Uint8Array;
+  readonly begun: Expansion;
+  readonly bytes: Uint8Array;
+  at: number;
+  state: number;
+}
+
+/** Notes in `streams` what it is asked for, and gives bytes that are not there yet; or a refusal, where that is known already. */
+export const expandLater =
+  (streams: Expanding[]): Expand =>
+  (compressed, length) => {
+    const begun = expansionOf(compressed);
+    if (typeof begun === "string" || length === 0) return expand(compressed, length);
+    const bytes = new Uint8Array(length);
+    streams.push({ compressed, begun, bytes, at: begun.at, state: begun.state });
+    return { ok: true, bytes };
+  };
+
+/** To the same question, after `run`: the bytes that came, or why there are none. */
+export const expandedBefore =
+  ({ bytes, at, state, ...asked }: Expanding): Expand =>
+  (compressed, length): Expanded =>
+    state === LAST_STATE && at === asked.compressed.length ? { ok: true, bytes } : expand(compressed, length);
+
+export class Expander {
+  readonly #kernels: ExpansionKernels;
+  readonly #heap: Uint8Array;
+  readonly #words: Uint32Array;
+  readonly #begin: number;
+
+  /** `begin` is a multiple of 4. */
+  constructor(kernels: ExpansionKernels, memory: WebAssembly.Memory, begin: number) {
+    this.#kernels = kernels;
+    this.#heap = new Uint8Array(memory.buffer);
+    this.#words = new Uint32Array(memory.buffer);
+    this.#begin = begin;
+  }
+
+  /** In time in proportion to what was asked for, whatever the streams hold. */
+  run(streams: readonly Expanding[]): void {
+    for (let first = 0; first < streams.length; ) {
+      const { length } = (streams[first] as Expanding).bytes;
+      let end = first + 1;
+      while (end < first + STREAMS && streams[end]?.bytes.length === length) end++;
+      this.#together(streams.slice(first, end), length);
+      first = end;
+    }
+  }
+
+  #together(streams: readonly Expanding[], length: number): void {
+    for (let lane = 0; lane < STREAMS; lane++) {
+      // A lane too many does what the first does, and nobody asks for it.
+      const { begun } = streams[lane] ?? (streams[0] as Expanding);
+      const slotsAt = this.#laneAt(lane);
+      this.#words.set(begun.slots, slotsAt / 4);
+      this.#words.set([slotsAt, slotsAt + SLOT_BYTES, slotsAt + SLOT_BYTES + STREAM_BYTES, begun.state, 0], this.#wordsAt(lane));
+    }
+    for (let from = 0; from < length; from += SYMBOLS) {
+      const count = Math.min(SYMBOLS, length - from);
+      for (const [lane, { compressed, at }] of streams.entries())
+        this.#heap.set(compressed.subarray(at, at + 2 * SYMBOLS + 2), this.#laneAt(lane) + SLOT_BYTES);
+      this.#kernels.expandFour(this.#begin, count);
+      for (const [lane, stream] of streams.entries()) {
+        const symbolsAt = this.#laneAt(lane) + SLOT_BYTES + STREAM_BYTES;
+        stream.bytes.set(this.#heap.subarray(symbolsAt, symbolsAt + count), from);
+        stream.state = this.#words[this.#wordsAt(lane) + 3] as number;
+        stream.at += this.#words[this.#wordsAt(lane) + 4] as number;
+      }
+    }
+  }
+
+  #wordsAt(lane: number): number {
+    return this.#begin / 4 + LANE_WORDS * lane;
+  }
+  #laneAt(lane: number): number {
+    return this.#begin + WORDS_BYTES + lane * LANE_BYTES;
+  }
+}
