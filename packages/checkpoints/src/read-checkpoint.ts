@@ -9,7 +9,7 @@ import { unzip } from "./unzip.ts";
 /** Weights and the header that names them. */
 const MAX_WEIGHTS_BYTES = 4 * MAX_PARAMETERS + 4 * 1024 * 1024;
 /** Two vectors as long as the weights, and the header that names them. */
-const MAX_OPTIMIZER_BYTES = 8 * MAX_PARAMETERS + 4 * 1024 * 1024;
+const MAX_OPTIMIZER_BYTES = 12 * MAX_PARAMETERS + 4 * 1024 * 1024;
 /** Text: the largest is a tokeniser of 65,536 symbols, under 2 MB. */
 const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 /** A version's record names each of its contributions in under 350 bytes; a version of a million single samples has as many. */

@@ -155,6 +155,8 @@ export interface RunDetail extends RunSummary {
   readonly specBlob: BlobRef;
   readonly datasetBlob: BlobRef;
   readonly weights: BlobRef;
+  /** Leads to these weights from those of the version before; null where they are published whole alone. */
+  readonly delta: BlobRef | null;
   readonly round: RoundView;
   readonly versionPoints: readonly VersionPoint[];
   readonly evaluations: readonly EvaluationPoint[];

@@ -15,7 +15,8 @@ export function runsOfBlobs(coordinator: Pick<CoordinatorApi, "detail" | "runs" 
   const learn = (): void => {
     for (const run of changed) {
       const detail = coordinator.detail(run);
-      for (const blob of detail === null ? [] : [detail.weights, detail.specBlob, detail.datasetBlob]) {
+      for (const blob of detail === null ? [] : [detail.weights, detail.delta, detail.specBlob, detail.datasetBlob]) {
+        if (blob === null) continue;
         known.delete(blob.sha256);
         known.set(blob.sha256, run);
       }

@@ -37,7 +37,8 @@ export function YourLimits() {
 }
 
 export function YourMachine({ snapshot }: { snapshot: VolunteerSnapshot }) {
-  const { device, selfTest } = snapshot;
+  const { device, selfTest, weights } = snapshot;
+  const { snapshot: whole, deltas, "failed-deltas": failed } = weights;
   return (
     <div>
       <h2>Your machine and the line</h2>
@@ -70,6 +71,12 @@ export function YourMachine({ snapshot }: { snapshot: VolunteerSnapshot }) {
           <dt>Received</dt>
           <dd>{bytes(snapshot.bytesDown)}</dd>
         </div>
+        {deltas + failed > 0 && (
+          <div>
+            <dt>Weights</dt>
+            <dd>{`${count(deltas)} by deltas, ${count(whole)} whole${failed > 0 ? ` (${count(failed)} after deltas that failed)` : ""}`}</dd>
+          </div>
+        )}
       </dl>
       <YourLimits />
     </div>

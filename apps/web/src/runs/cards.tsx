@@ -1,6 +1,6 @@
 // The specification and the data of a run, as pairs. Everything here is read from the run itself.
 import { type DatasetManifest, type RunDetail, readsText, type TrainingSpec } from "@weft/protocol";
-import { count, plural } from "../words/figures.ts";
+import { bytes, count, plural } from "../words/figures.ts";
 import { retentionWords } from "../words/lineage-words.ts";
 import { inputWords, licence, modelWords, optimizerWords, scheduleWords } from "../words/run-words.ts";
 import { specOf } from "./downloads.ts";
@@ -24,6 +24,12 @@ function modeWords(training: TrainingSpec): string {
   return rounds.kind === "async" ? `${training.mode}, asynchronous` : `${training.mode}, ${plural(rounds.leases, "lease")} a version`;
 }
 
+/** What a volunteer fetches of each version. */
+const downlinkWords = ({ spec, weights, delta }: RunDetail): string =>
+  spec.training.downlink === "int8"
+    ? `int8 deltas${delta === null ? "" : ` of ${bytes(delta.sizeBytes)}`}; whole: ${bytes(weights.sizeBytes)}`
+    : `f32, ${bytes(weights.sizeBytes)} a version`;
+
 export function Specification({ detail }: { detail: RunDetail }) {
   const { spec, run } = detail;
   const { training, round } = spec;
@@ -45,7 +51,7 @@ export function Specification({ detail }: { detail: RunDetail }) {
           ["Schedule", scheduleWords(training.mode === "gradient" ? training.schedule : training.inner.schedule)],
           ["Rule", "mean, weighted by samples"],
           ["Codec", training.codec],
-          ["Downlink", training.downlink ?? "f32"],
+          ["Downlink", downlinkWords(detail)],
           ["Round", `leases of ${round.leaseMs / 1000} s, deadline ${round.deadlineMs / 1000} s`],
           ["Contributions kept", retentionWords(spec).kept],
           ["Seed", String(spec.seed)],

@@ -71,6 +71,7 @@ export function createRunProjection(): RunProjection {
   let steps = 0;
   let samplesSeen = 0;
   let weights: BlobRef | null = null;
+  let delta: BlobRef | null = null;
   let bytesIn = 0;
   /** Of contributions that came while the round was closing: they are the next version's. */
   let waitingBytes = 0;
@@ -90,6 +91,7 @@ export function createRunProjection(): RunProjection {
     steps += 1;
     samplesSeen += event.samples;
     weights = event.weights;
+    delta = event.delta ?? null;
     lastPublishedMs = atMs;
     const { lossMean, norm } = event;
     points.add({ version, atMs, lossMean: f32FromHex(lossMean), samplesSeen, bytesIn, norm: f32FromHex(norm) });
@@ -111,6 +113,7 @@ export function createRunProjection(): RunProjection {
     if (phase === "finished") phase = "paused";
     samplesSeen = samplesBehind(event, event.to);
     ({ version, steps, weights } = event);
+    delta = null;
     lastPublishedMs = atMs;
     bytesIn = 0;
     waitingBytes = 0;
@@ -271,6 +274,7 @@ export function createRunProjection(): RunProjection {
         specBlob,
         datasetBlob: dataset,
         weights: weights ?? theRun().weights,
+        delta,
         round: rounds.view(live, { phase, version: next, sinceMs: lastPublishedMs, batch }),
         versionPoints: points.items(),
         evaluations: evaluations.items(),
