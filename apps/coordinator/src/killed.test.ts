@@ -22,13 +22,13 @@ vi.setConfig({ testTimeout: LONG ? 3_600_000 : 600_000, hookTimeout: 60_000 });
 const WIDTHS = { "two chunks": 1_100, "five chunks": 3_600 } as const;
 type Size = keyof typeof WIDTHS;
 
-/** Two leases a version, and everything that a run owes every few versions. */
+/** Two leases a version, and everything that a run owes every few versions; each version is also a delta. */
 const spec = (size: Size = "two chunks", retention: NonNullable<RunSpec["retention"]>["contributions"] = "all"): RunSpec => {
   const digits = digitsRun();
   return {
     ...digits,
     model: { kind: "mlp", inputs: 64, hidden: [WIDTHS[size]], classes: 10 },
-    training: { ...digits.training, samplesPerVersion: 8, microBatch: 4, versions: 100_000 },
+    training: { ...digits.training, samplesPerVersion: 8, microBatch: 4, versions: 100_000, downlink: "int8" },
     evaluation: { everyVersions: 4, samples: 8 },
     checkpoints: { everyVersions: 8 },
     retention: { contributions: retention },
