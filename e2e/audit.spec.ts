@@ -50,6 +50,8 @@ test("a run of a tab and a Node volunteer is proved and replayed from its archiv
   const run = reply?.run ?? "";
   const detail = (): Promise<RunDetail> => coordinator.json<RunDetail>(`/api/runs/${run}`);
   await lend(page, coordinator, run);
+  // So that the tab does not do it all while Node is starting.
+  await command(coordinator, { type: "pause-run", run });
   const node = spawn(process.execPath, [WEFT, "donate", coordinator.url, "--run", run, "--name", "node", "--backend", "wasm"], {
     stdio: "ignore",
   });
@@ -57,6 +59,9 @@ test("a run of a tab and a Node volunteer is proved and replayed from its archiv
   const elsewhere = await temporaryFolder();
   const archive = join(elsewhere, "proved.weft");
   try {
+    const volunteersNow = async (): Promise<number> => (await coordinator.json<{ volunteersNow: number }>("/api/info")).volunteersNow;
+    await expect.poll(volunteersNow, { timeout: 60_000 }).toBe(2);
+    await command(coordinator, { type: "resume-run", run });
     await expect.poll(async () => (await detail()).version, { timeout: 60_000 + 6_000 * VERSIONS }).toBeGreaterThanOrEqual(half);
     // While it is trained: what is asked over HTTP is proved too, and an archive catches the run at one record.
     const live = await weft(elsewhere, "verify", run, "--url", coordinator.url);
