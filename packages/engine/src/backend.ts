@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
 import type { DeviceInfo, ModelSpec, Precision } from "@weft/protocol";
-import type { Batch, OptimizerKind, ParameterLayout } from "@weft/tensors";
+import type { Batch, CodecStream, Encoded, OptimizerKind, ParameterLayout } from "@weft/tensors";
 
 export interface Parameters {
   /** In the layout's order. */
@@ -32,6 +32,30 @@ export interface Trainer {
   dispose(): void;
 }
 
+/** A lease's update from where it is computed to packed bytes. Calls are made one after another. */
+export interface Packer {
+  /** Forgets what was added and never read. */
+  clear(): void;
+  /** Adds the gradients of batches of the program's size. Resolves when the device has taken them; reads nothing back. */
+  add(batches: readonly Batch[]): Promise<void>;
+  /** The mean gradient over the `samples` samples that were added, and the sum of their losses. One read-back, of packed bytes. */
+  mean(samples: number, stream: CodecStream): Promise<{ readonly encoded: Encoded; readonly lossSum: number }>;
+  /** The parameters as they are now are those before the steps. */
+  begin(): void;
+  /** Those before the steps minus those of now, and the sum of the losses of `trainer`'s steps. One read-back, of packed bytes. */
+  change(trainer: Trainer, stream: CodecStream): Promise<{ readonly encoded: Encoded; readonly lossSum: number }>;
+  dispose(): void;
+}
+
+export interface Encoders {
+  readonly codecs: readonly string[];
+  /**
+   * Null where the device encodes otherwise than the codec, or has no room for it: then it is done on the CPU. `parameters` and `program` are
+   * of this backend, as for a trainer.
+   */
+  packer(codec: string, parameters: Parameters, program: Program, layout: ParameterLayout): Promise<Packer | null>;
+}
+
 /** A computation of fixed shapes. Calls are made one after another, with the backend in use. */
 export interface Program {
   /** Compiles what it needs, where there is anything to compile. */
@@ -53,6 +77,8 @@ export interface Backend {
   program(example: Batch, run: (batch: ModelTensors) => readonly tf.Tensor[], precision: Precision): Program;
   /** Steps on `parameters` by what `program` gives, both made by this backend: the gradients in the layout's order, then the loss. */
   trainer(parameters: Parameters, program: Program, options: TrainerOptions): Promise<Trainer>;
+  /** Encodes updates where they are computed; absent: they are read as f32. */
+  readonly encoders?: Encoders;
   /** Kernels of our own that slower ones can stand in for. */
   readonly optional: OptionalKernels;
   /** Products of factors in half precision; absent: this backend has none. */

@@ -5,6 +5,9 @@ import { logits, lossSum, type ModelTensors, type NamedTensors } from "@weft/mod
 import { type ModelSpec, type Precision, readsText } from "@weft/protocol";
 import {
   type Batch,
+  type CodecStream,
+  type LeaseResult,
+  type LeaseWork,
   type LocalSteps,
   type LocalStepsResult,
   type ParameterLayout,
@@ -12,8 +15,8 @@ import {
   type StepResult,
   samplesIn,
 } from "@weft/tensors";
-import type { Backend, Parameters, Program, Trainer } from "./backend.ts";
-import { piecesOf } from "./micro-batches.ts";
+import type { Backend, Packer, Parameters, Program, Trainer } from "./backend.ts";
+import { added, piecesOf } from "./micro-batches.ts";
 
 export class Computation {
   readonly model: ModelSpec;
@@ -31,6 +34,8 @@ export class Computation {
   #trainer: { readonly trainer: Trainer; readonly made: string } | null = null;
   /** Whose state the trainer holds. */
   #state: string | null = null;
+  /** Of the last update that was to be encoded on the device; null where that cannot be done. */
+  #packer: { readonly packer: Packer | null; readonly codec: string } | null = null;
 
   constructor(backend: Backend, model: ModelSpec, microBatch: number, precision: Precision) {
     this.model = model;
@@ -68,24 +73,88 @@ export class Computation {
   async localSteps(work: LocalSteps, batchesOf: StepBatches): Promise<LocalStepsResult | null> {
     const base = this.#begin("localSteps");
     const trainer = await this.#trainerFor(work);
-    let samples = 0;
-    this.#moved = true;
-    for (let step = 0; step < work.steps; step++) {
-      const batches = await batchesOf(step);
-      if (batches === null) return null;
-      const inStep = samplesIn(batches);
-      if (inStep === 0) throw new Error(`Local step ${step} has no samples`);
-      this.#backend.use();
-      const pieces = batches.flatMap((batch) => piecesOf(batch, this.microBatch));
-      await trainer.step(pieces, inStep, work.learningRate);
-      samples += inStep;
-    }
-    this.#backend.use();
+    const samples = await this.#take(trainer, work, batchesOf);
+    if (samples === null) return null;
     const { weights: update, lossSum } = await trainer.read();
     for (let at = 0; at < update.length; at++) update[at] = (base[at] as number) - (update[at] as number);
     // Only now: what was given up or failed leaves no state behind.
     this.#state = work.state;
     return { update, lossSum, samples };
+  }
+
+  /** The lease's update, encoded where it was computed if the device can. Batches as for `localSteps`. Null where the work was given up. */
+  async leaseUpdate(lease: LeaseWork, batchesOf: StepBatches): Promise<LeaseResult | null> {
+    const packer = await this.#packerFor(lease.codec);
+    switch (lease.kind) {
+      case "gradient":
+        return packer === null
+          ? this.#gradient(lease.steps, batchesOf)
+          : this.#packedGradient(packer, lease.steps, lease.stream, batchesOf);
+      case "local-steps":
+        return packer === null ? this.localSteps(lease.work, batchesOf) : this.#packedSteps(packer, lease.work, lease.stream, batchesOf);
+      default:
+        throw lease satisfies never;
+    }
+  }
+
+  async #packedGradient(packer: Packer, steps: number, stream: CodecStream, batchesOf: StepBatches): Promise<LeaseResult | null> {
+    this.#begin("leaseUpdate");
+    packer.clear();
+    const samples = await this.#forEach(steps, batchesOf, (pieces) => packer.add(pieces));
+    if (samples === null) return null;
+    const { encoded, lossSum } = await packer.mean(samples, stream);
+    return { update: encoded, lossSum, samples };
+  }
+
+  async #packedSteps(packer: Packer, work: LocalSteps, stream: CodecStream, batchesOf: StepBatches): Promise<LeaseResult | null> {
+    this.#begin("leaseUpdate");
+    const trainer = await this.#trainerFor(work);
+    packer.begin();
+    const samples = await this.#take(trainer, work, batchesOf);
+    if (samples === null) return null;
+    const { encoded, lossSum } = await packer.change(trainer, stream);
+    this.#state = work.state;
+    return { update: encoded, lossSum, samples };
+  }
+
+  async #gradient(steps: number, batchesOf: StepBatches): Promise<LeaseResult | null> {
+    let sum: StepResult | null = null;
+    const samples = await this.#forEach(steps, batchesOf, async (pieces) => {
+      for (const piece of pieces) sum = added(sum, await this.step(piece));
+    });
+    if (samples === null) return null;
+    const { gradientSum: update, lossSum } = sum as unknown as StepResult;
+    for (let at = 0; at < update.length; at++) update[at] = (update[at] as number) / samples;
+    return { update, lossSum, samples };
+  }
+
+  /** All steps of `work`; how many samples they had. Null where they were given up. */
+  #take(trainer: Trainer, { steps, learningRate }: LocalSteps, batchesOf: StepBatches): Promise<number | null> {
+    this.#moved = true;
+    return this.#forEach(steps, batchesOf, (pieces, samples) => trainer.step(pieces, samples, learningRate));
+  }
+
+  /** `take` with the pieces of one step after another, and how many samples they have; all of them at last. Null where they were given up. */
+  async #forEach(
+    steps: number,
+    batchesOf: StepBatches,
+    take: (pieces: readonly Batch[], samples: number) => Promise<void>,
+  ): Promise<number | null> {
+    let samples = 0;
+    for (let step = 0; step < steps; step++) {
+      const batches = await batchesOf(step);
+      if (batches === null) return null;
+      const inStep = samplesIn(batches);
+      if (inStep === 0) throw new Error(`Step ${step} has no samples`);
+      this.#backend.use();
+      await take(
+        batches.flatMap((batch) => piecesOf(batch, this.microBatch)),
+        inStep,
+      );
+      samples += inStep;
+    }
+    this.#backend.use();
+    return samples;
   }
 
   async logits(inputs: Float32Array | Int32Array, rows: number): Promise<Float32Array> {
@@ -102,6 +171,7 @@ export class Computation {
   dispose(): void {
     this.#backend.use();
     this.#trainer?.trainer.dispose();
+    this.#packer?.packer?.dispose();
     this.#program.dispose();
     this.#parameters.dispose();
   }
@@ -128,6 +198,15 @@ export class Computation {
     if (state === null || state !== this.#state) this.#trainer.trainer.reset();
     this.#state = null;
     return this.#trainer.trainer;
+  }
+
+  async #packerFor(codec: string): Promise<Packer | null> {
+    if (this.#packer?.codec === codec) return this.#packer.packer;
+    this.#packer?.packer?.dispose();
+    this.#packer = null;
+    const packer = (await this.#backend.encoders?.packer(codec, this.#parameters, this.#program, this.layout)) ?? null;
+    this.#packer = { packer, codec };
+    return packer;
   }
 
   /** The gradients in the layout's order, then the loss. */

@@ -1,7 +1,7 @@
 // What an engine is: a model on some device that turns a micro-batch into a flat gradient, or several batches into what training on them
 // changes. Types alone; nothing here loads TensorFlow.js.
 import type { DeviceInfo, ModelSpec, Precision } from "@weft/protocol";
-import type { Batch, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
+import type { Batch, DevicePacking, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import type { ThreadOptions } from "@weft/wasm";
 import type { KernelMemory } from "@weft/webgpu";
 
@@ -33,6 +33,8 @@ export interface Engine {
   step(batch: Batch): Promise<StepResult>;
   /** Steps from the weights that were set, which stay set: what follows begins from them again. Null where they were given up. */
   localSteps(work: LocalSteps, batches: StepBatches): Promise<LocalStepsResult | null>;
+  /** Leases whose update is encoded on the device, with the weights that were set, which stay set. */
+  readonly packing: DevicePacking;
   /** Any number of rows. */
   evaluate(batch: Batch): Promise<EvaluationResult>;
   /** Images: [rows, classes]. Text: [rows, tokens, vocabulary], where a window may be shorter than the context. */

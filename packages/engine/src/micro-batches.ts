@@ -18,13 +18,15 @@ export function piecesOf(batch: Batch, rows: number): readonly Batch[] {
 
 /** Sums of all pieces, in order. */
 export async function stepInPieces(step: (piece: Batch) => Promise<StepResult>, batch: Batch, rows: number): Promise<StepResult> {
-  const [first, ...rest] = piecesOf(batch, rows) as [Batch, ...Batch[]];
-  const { gradientSum, lossSum } = await step(first);
-  let loss = lossSum;
-  for (const piece of rest) {
-    const next = await step(piece);
-    loss += next.lossSum;
-    for (let at = 0; at < gradientSum.length; at++) gradientSum[at] = (gradientSum[at] as number) + (next.gradientSum[at] as number);
-  }
-  return { gradientSum, lossSum: loss };
+  let sum: StepResult | null = null;
+  for (const piece of piecesOf(batch, rows)) sum = added(sum, await step(piece));
+  return sum as StepResult;
+}
+
+/** `sum` with `more` in it; its gradient is changed in place. */
+export function added(sum: StepResult | null, more: StepResult): StepResult {
+  if (sum === null) return more;
+  const { gradientSum } = sum;
+  for (let at = 0; at < gradientSum.length; at++) gradientSum[at] = (gradientSum[at] as number) + (more.gradientSum[at] as number);
+  return { gradientSum, lossSum: sum.lossSum + more.lossSum };
 }

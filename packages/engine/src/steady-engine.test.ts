@@ -1,7 +1,7 @@
 // What takes the place of a lost device, and when: on scripted engines, without a GPU. Real devices are lost in resilience.browser.test.ts.
 import { layoutFor, probeBatch, probeWeights } from "@weft/models";
 import type { DeviceInfo, ModelSpec } from "@weft/protocol";
-import type { Batch, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
+import type { Batch, DevicePacking, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import { describe, expect, it } from "vitest";
 import type { Engine } from "./engine.ts";
 import { SteadyEngine } from "./steady-engine.ts";
@@ -62,6 +62,13 @@ class ScriptedEngine implements Engine {
       if (await Promise.race([this.lost.then(() => true), Promise.resolve(false)])) throw new Error("gone");
     }
     return { update: new Float32Array(this.#weights.length).fill(steps), lossSum: 0, samples: steps };
+  }
+  /** Packs nothing, but says what it would. */
+  get packing(): DevicePacking {
+    return {
+      codecs: this.device.backend === "webgpu" ? ["int8"] : [],
+      update: (work, batches) => (work.kind === "gradient" ? Promise.resolve(null) : this.localSteps(work.work, batches)),
+    };
   }
   evaluate = () => Promise.reject(new Error("not asked for"));
   logits = () => Promise.reject(new Error("not asked for"));
@@ -148,6 +155,30 @@ describe("in the place of a lost device", () => {
     });
     expect(result).toMatchObject({ samples: 3 });
     expect(asked).toEqual([0, 1, 0, 1, 2]);
+  });
+
+  it("a lease whose update was to be encoded is taken again from its first step, and who asks learns what the device of now encodes", async () => {
+    const { engine, first } = await scene({});
+    expect(engine.packing.codecs).toEqual(["int8"]);
+    const asked: number[] = [];
+    const work: LocalSteps = {
+      steps: 3,
+      optimizer: { kind: "sgd", momentum: 0, weightDecay: 0 },
+      learningRate: 1,
+      clipNorm: Number.POSITIVE_INFINITY,
+      state: null,
+    };
+    const result = await engine.packing.update(
+      { kind: "local-steps", work, codec: "int8", stream: { seed: 1, lease: 1 } },
+      async (step) => {
+        asked.push(step);
+        if (asked.length === 2) first.lose("crash");
+        return [];
+      },
+    );
+    expect(result?.samples).toBe(3);
+    expect(asked.slice(-3)).toEqual([0, 1, 2]);
+    expect(engine.packing.codecs).toEqual([]);
   });
 
   it("a heavy step waits for the next device, whether it was loaded before or is loaded meanwhile", async () => {

@@ -2,7 +2,7 @@
 // loads what was loaded and computes the call in hand again. Steps that are light enough for it do not wait for that: WASM stands in until the
 // other device is ready. A step changes nothing but what it answers, so nothing is lost and nothing counts twice. Knows no backend.
 import type { DeviceInfo, ModelSpec, Precision } from "@weft/protocol";
-import type { Batch, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
+import type { Batch, DevicePacking, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import type { Engine, SelfTestResult } from "./engine.ts";
 import { multiplyAdds } from "./step-cost.ts";
 
@@ -38,6 +38,7 @@ interface Successor {
 
 export class SteadyEngine implements Engine {
   readonly lost: Promise<string>;
+  readonly packing: DevicePacking;
   #giveUp: (message: string) => void = () => undefined;
   readonly #options: SteadyOptions;
   #engine: Engine;
@@ -58,6 +59,13 @@ export class SteadyEngine implements Engine {
     });
     this.#engine = first;
     this.#watch(first);
+    const codecs = (): readonly string[] => this.#engine.packing.codecs;
+    this.packing = {
+      get codecs() {
+        return codecs();
+      },
+      update: (work, batches) => this.#callWith(batches, (engine, those) => engine.packing.update(work, those)),
+    };
   }
 
   get device(): DeviceInfo {
@@ -91,14 +99,8 @@ export class SteadyEngine implements Engine {
   step(batch: Batch): Promise<StepResult> {
     return this.#call((engine) => engine.step(batch));
   }
-  /** A lost device takes the steps that it had done with it: all are taken again on the next one. */
   localSteps(work: LocalSteps, batches: StepBatches): Promise<LocalStepsResult | null> {
-    let attempts = 0;
-    return this.#call((engine) => {
-      const attempt = ++attempts;
-      // What still runs on the lost device gets nothing more.
-      return engine.localSteps(work, async (step) => (attempt === attempts && this.#word === null ? batches(step) : null));
-    });
+    return this.#callWith(batches, (engine, those) => engine.localSteps(work, those));
   }
   evaluate(batch: Batch): Promise<EvaluationResult> {
     return this.#call((engine) => engine.evaluate(batch));
@@ -120,6 +122,16 @@ export class SteadyEngine implements Engine {
       if (engine !== this.#engine) return;
       this.#word = message;
       this.#fail?.(new Error(message));
+    });
+  }
+
+  /** A lost device takes the steps that it had done with it: all are taken again on the next one. */
+  #callWith<T>(batches: StepBatches, run: (engine: Engine, batches: StepBatches) => Promise<T>): Promise<T> {
+    let attempts = 0;
+    return this.#call((engine) => {
+      const attempt = ++attempts;
+      // What still runs on the lost device gets nothing more.
+      return run(engine, async (step) => (attempt === attempts && this.#word === null ? batches(step) : null));
     });
   }
 

@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { scoreLogits } from "@weft/models";
 import type { DeviceInfo, ModelSpec, Precision } from "@weft/protocol";
-import type { Batch, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
+import type { Batch, DevicePacking, EvaluationResult, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import { type Backend, DeviceMemoryError } from "./backend.ts";
 import { Computation } from "./computation.ts";
 import { type Engine, EngineUnfitError, type SelfTestResult } from "./engine.ts";
@@ -11,6 +11,7 @@ import { testAndStrike, testHalf } from "./self-test.ts";
 
 export class TfEngine implements Engine {
   readonly lost: Promise<string>;
+  readonly packing: DevicePacking;
   readonly #backend: Backend;
   /** For batches of `microBatch` rows as asked for, or of fewer where the device's memory does not hold them. */
   #loaded: { readonly computation: Computation; readonly microBatch: number; readonly asked: Precision } | null = null;
@@ -28,6 +29,10 @@ export class TfEngine implements Engine {
     tf.env().set("PROD", true);
     this.#backend = backend;
     this.lost = backend.lost;
+    this.packing = {
+      codecs: backend.encoders?.codecs ?? [],
+      update: (work, batches) => this.#withRoom((computation) => computation.leaseUpdate(work, batches)),
+    };
     for (const name of backend.optional.remembered) this.#struck.add(name);
     if (before === undefined || !sameDevice(before.device, backend.info)) return;
     for (const kind of before.#trusted) this.#trusted.add(kind);

@@ -9,8 +9,11 @@ import {
   canHalf,
   choicesOf,
   compileAhead,
+  DEVICE_CODECS,
+  DeviceEncoder,
   DeviceInputs,
   DeviceParameters,
+  encodesRightly,
   FlatReadBack,
   forgetfulMemory,
   HALF,
@@ -28,7 +31,8 @@ import {
   unregisterWebGpuBackend,
   WEBGPU,
 } from "@weft/webgpu";
-import { type Backend, DeviceMemoryError, type Program, useBackend } from "./backend.ts";
+import { type Backend, DeviceMemoryError, type Encoders, type Program, useBackend } from "./backend.ts";
+import { DevicePacker } from "./device-packer.ts";
 import { DeviceTrainer } from "./device-trainer.ts";
 import { EngineUnavailableError } from "./engine.ts";
 
@@ -84,6 +88,7 @@ export async function openWebGpu({ gpu, allowSoftware, memory = forgetfulMemory(
       await enough;
       return made;
     },
+    encoders: encodersOf(backend),
     optional: {
       names: OPTIONAL_KERNELS,
       get remembered() {
@@ -103,6 +108,50 @@ export async function openWebGpu({ gpu, allowSoftware, memory = forgetfulMemory(
       device.destroy();
     },
   };
+}
+
+function encodersOf(backend: WebGPUBackend): Encoders {
+  const { device } = backend;
+  /** By codec; null where the device gets it wrong. */
+  const found = new Map<string, Promise<DeviceEncoder | null>>();
+  const encoderOf = (codec: string): Promise<DeviceEncoder | null> => {
+    const known = found.get(codec);
+    if (known !== undefined) return known;
+    const made = rightEncoder(device, codec);
+    found.set(codec, made);
+    return made;
+  };
+  return {
+    codecs: DEVICE_CODECS,
+    packer: async (codec, parameters, program, { size }) => {
+      if (!(parameters instanceof DeviceParameters && program instanceof DeviceProgram)) throw new Error("Not of the WebGPU backend");
+      const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+      if (4 * size > Math.min(maxBufferSize, maxStorageBufferBindingSize)) return null;
+      const encoder = await encoderOf(codec);
+      if (encoder === null) return null;
+      const compute = (batch: Batch): Promise<readonly Source[]> => program.compute(batch);
+      const { made, enough } = inMemory(device, () => new DevicePacker(backend, { parameters, encoder, size, compute }));
+      try {
+        await enough;
+        return made;
+      } catch (error) {
+        made.dispose();
+        if (error instanceof DeviceMemoryError) return null;
+        throw error;
+      }
+    },
+  };
+}
+
+/** Null where the device does not compile it, or encodes otherwise than the codec. */
+async function rightEncoder(device: GPUDevice, codec: string): Promise<DeviceEncoder | null> {
+  try {
+    const encoder = await DeviceEncoder.compile(device, codec);
+    return (await encodesRightly(device, encoder)) ? encoder : null;
+  } catch (error) {
+    if (error instanceof Error && error.name === "GPUPipelineError") return null;
+    throw error;
+  }
 }
 
 const struckKey = (adapter: string): string => `struck kernels ${adapter}`;

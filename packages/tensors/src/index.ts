@@ -7,6 +7,7 @@ export { type Expand, type Expanded, type Expansion, expand, expansionOf, LAST_S
 export * from "./error-feedback.ts";
 export * from "./f16.ts";
 export * from "./layout.ts";
+export * from "./lease-work.ts";
 export * from "./local-steps.ts";
 export * from "./permutation.ts";
 export * from "./random.ts";

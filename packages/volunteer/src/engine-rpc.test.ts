@@ -78,6 +78,31 @@ describe("an engine in its own thread", () => {
     await expect(engine.localSteps(work, () => Promise.reject(new Error("no shard")))).rejects.toThrow("no shard");
   });
 
+  it("says in which codecs the device of now encodes, and moves the packed bytes of a lease", async () => {
+    const codecs = ["int8"];
+    const there = thread({
+      setWeights: async () => void codecs.pop(),
+      packing: {
+        codecs,
+        update: async (work, batches) => {
+          for (let step = 0; work.kind === "gradient" && step < work.steps; step++) await batches(step);
+          return { update: { ok: true, bytes: Uint8Array.of(1, 2, 3) }, lossSum: 3, samples: 2 };
+        },
+      },
+    });
+    const engine = await engineInThread(there.start, {});
+    expect(engine.packing?.codecs).toEqual(["int8"]);
+    const asked: number[] = [];
+    const result = engine.packing?.update({ kind: "gradient", steps: 2, codec: "int8", stream: { seed: 1, lease: 2 } }, async (step) => {
+      asked.push(step);
+      return [structuredClone(BATCH)];
+    });
+    await expect(result).resolves.toEqual({ update: { ok: true, bytes: Uint8Array.of(1, 2, 3) }, lossSum: 3, samples: 2 });
+    expect(asked).toEqual([0, 1]);
+    await engine.setWeights(new Float32Array(1));
+    expect(engine.packing?.codecs).toEqual([]);
+  });
+
   it("fails what waits and what comes when the device is lost or the engine disposed of", async () => {
     let lose: (message: string) => void = () => {};
     const there = thread({ lost: new Promise((resolve) => (lose = resolve)), step: () => new Promise(() => {}) });

@@ -1,7 +1,7 @@
 // An engine in a thread of its own: calls go over a port, big arrays are moved, not copied. A synchronous step of seconds must not delay
 // heartbeats. Knows neither browser workers nor worker_threads: both look like a port.
 import type { ModelSpec, Precision } from "@weft/protocol";
-import type { Batch, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
+import type { Batch, LeaseResult, LeaseWork, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 import type { SelfTest, VolunteerEngine } from "./ports.ts";
 
 interface Calls {
@@ -11,6 +11,7 @@ interface Calls {
   setWeights: (flat: Float32Array) => null;
   step: (batch: Batch) => StepResult;
   localSteps: (work: LocalSteps) => LocalStepsResult | null;
+  leaseUpdate: (work: LeaseWork) => LeaseResult | null;
 }
 type CallName = keyof Calls;
 
@@ -19,7 +20,14 @@ export type EngineCall =
   /** The answer to `wants`: it belongs to the call in hand and does not wait for its end. */
   | { readonly ask: number; readonly call: "batches"; readonly batches: readonly Batch[] | null };
 export type EngineAnswer =
-  | { readonly kind: "done"; readonly id: number; readonly value: unknown; readonly device: VolunteerEngine["device"] }
+  | {
+      readonly kind: "done";
+      readonly id: number;
+      readonly value: unknown;
+      readonly device: VolunteerEngine["device"];
+      /** Codecs in which that device encodes. */
+      readonly packs: readonly string[];
+    }
   | { readonly kind: "failed"; readonly id: number; readonly message: string }
   /** Call `id` needs the batches of a local step. */
   | { readonly kind: "wants"; readonly id: number; readonly ask: number; readonly step: number }
@@ -36,9 +44,20 @@ export function serveEngine(
     if (engine === null) throw new Error("the engine was not created");
     return engine;
   };
-  /** Of the local steps in hand: calls are made one after another, and each has one step in hand. */
+  /** Of the steps in hand: calls are made one after another, and each has one step in hand. */
   let receive: (batches: readonly Batch[] | null) => void = () => undefined;
   let asks = 0;
+  const batchesFor =
+    (id: number): StepBatches =>
+    (step) => {
+      // Whoever waited still runs on a device that was lost, and gets nothing more.
+      receive(null);
+      return new Promise((resolve) => {
+        receive = resolve;
+        asks += 1;
+        post({ kind: "wants", id, ask: asks, step }, []);
+      });
+    };
   const carryOut = async ({ id, call, args }: Extract<EngineCall, { call: CallName }>): Promise<unknown> => {
     switch (call) {
       case "create": {
@@ -58,15 +77,12 @@ export function serveEngine(
       case "step":
         return made().step(args[0] as Batch);
       case "localSteps":
-        return made().localSteps(args[0] as LocalSteps, (step) => {
-          // Whoever waited still runs on a device that was lost, and gets nothing more.
-          receive(null);
-          return new Promise((resolve) => {
-            receive = resolve;
-            asks += 1;
-            post({ kind: "wants", id, ask: asks, step }, []);
-          });
-        });
+        return made().localSteps(args[0] as LocalSteps, batchesFor(id));
+      case "leaseUpdate": {
+        const { packing } = made();
+        if (packing === undefined) throw new Error("the engine encodes nothing");
+        return packing.update(args[0] as LeaseWork, batchesFor(id));
+      }
       default:
         return call satisfies never;
     }
@@ -79,7 +95,8 @@ export function serveEngine(
     turn = turn.then(async () => {
       try {
         const value = await carryOut(call);
-        post({ kind: "done", id: call.id, value, device: made().device }, movable(call.call, value));
+        const { device, packing } = made();
+        post({ kind: "done", id: call.id, value, device, packs: packing?.codecs ?? [] }, movable(call.call, value));
       } catch (error) {
         post({ kind: "failed", id: call.id, message: error instanceof Error ? error.message : String(error) }, []);
       }
@@ -89,10 +106,28 @@ export function serveEngine(
 
 /** The buffers of a call's result that the thread has no more use for. */
 function movable(call: CallName, value: unknown): ArrayBuffer[] {
-  const vector =
-    call === "step" ? (value as StepResult).gradientSum : call === "localSteps" ? (value as LocalStepsResult | null)?.update : undefined;
-  const buffer = vector === undefined ? null : wholeBuffer(vector);
+  const array = largeIn(call, value);
+  const buffer = array === null ? null : wholeBuffer(array);
   return buffer === null ? [] : [buffer];
+}
+
+function largeIn(call: CallName, value: unknown): ArrayBufferView | null {
+  switch (call) {
+    case "step":
+      return (value as StepResult).gradientSum;
+    case "localSteps":
+    case "leaseUpdate": {
+      const update = (value as LocalStepsResult | LeaseResult | null)?.update ?? null;
+      return update === null || update instanceof Float32Array ? update : update.ok ? update.bytes : null;
+    }
+    case "create":
+    case "selfTest":
+    case "load":
+    case "setWeights":
+      return null;
+    default:
+      return call satisfies never;
+  }
 }
 
 const buffersOf = ({ inputs, targets, weights }: Batch): readonly (ArrayBuffer | null)[] => [inputs, targets, weights].map(wholeBuffer);
@@ -115,9 +150,10 @@ export interface EngineThreadEvents {
 /** Starts a thread, creates the engine in it and gives its near end. Rejects where it cannot be created; `dispose` ends the thread. */
 export async function engineInThread(start: (events: EngineThreadEvents) => EngineThread, options: unknown): Promise<VolunteerEngine> {
   const pending = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
-  /** Of the local steps in hand: those of another call are long over. */
+  /** Of the steps in hand: those of another call are long over. */
   let batchesOf: { readonly id: number; readonly batches: StepBatches } | null = null;
   let device: VolunteerEngine["device"] | null = null;
+  let packs: readonly string[] = [];
   let over: string | null = null;
   let calls = 0;
   const end = (message: string): void => {
@@ -140,6 +176,7 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
           return;
         case "done":
           device = answer.device;
+          packs = answer.packs;
           pending.get(answer.id)?.resolve(answer.value);
           pending.delete(answer.id);
           return;
@@ -170,6 +207,22 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
         transfer.filter((buffer) => buffer !== null),
       );
     });
+  const callWith = async <C extends "localSteps" | "leaseUpdate">(name: C, work: Parameters<Calls[C]>[0], batches: StepBatches) => {
+    let fault: { readonly error: unknown } | null = null;
+    // The number that the call is about to get.
+    batchesOf = {
+      id: calls + 1,
+      batches: (step) =>
+        batches(step).catch((error: unknown) => {
+          fault = { error };
+          return null;
+        }),
+    };
+    const result = await call(name, [work] as unknown as Parameters<Calls[C]>);
+    // Why there were no samples is for the caller: the device has nothing to do with it.
+    if (fault !== null) throw (fault as { readonly error: unknown }).error;
+    return result;
+  };
   try {
     await call("create", [options]);
   } catch (error) {
@@ -185,21 +238,12 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
     load: async (model, microBatch, precision) => void (await call("load", [model, microBatch, precision])),
     setWeights: async (flat) => void (await call("setWeights", [flat])),
     step: (batch) => call("step", [batch], buffersOf(batch)),
-    async localSteps(work, batches) {
-      let fault: { readonly error: unknown } | null = null;
-      // The number that the call is about to get.
-      batchesOf = {
-        id: calls + 1,
-        batches: (step) =>
-          batches(step).catch((error: unknown) => {
-            fault = { error };
-            return null;
-          }),
-      };
-      const result = await call("localSteps", [work]);
-      // Why there were no samples is for the caller: the device has nothing to do with it.
-      if (fault !== null) throw (fault as { readonly error: unknown }).error;
-      return result;
+    localSteps: (work, batches) => callWith("localSteps", work, batches),
+    packing: {
+      get codecs() {
+        return packs;
+      },
+      update: (work, batches) => callWith("leaseUpdate", work, batches),
     },
     dispose() {
       end("the engine was disposed of");

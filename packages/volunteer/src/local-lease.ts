@@ -1,6 +1,6 @@
-// One lease of local steps between the two that drive it: the state machine, which lets one step after another begin, and the engine, which
-// asks for a step's samples when it is done with the one before. Knows no message, no codec and no model.
-import type { Batch, LocalStepsResult, StepBatches } from "@weft/tensors";
+// One lease whose steps the engine takes by itself, between the two that drive it: the state machine, which lets one step after another begin,
+// and the engine, which asks for a step's samples when it is done with the one before. Knows no message, no codec and no model.
+import type { Batch, LeaseResult, StepBatches } from "@weft/tensors";
 import type { Clock } from "./ports.ts";
 
 export interface LocalLeaseOptions {
@@ -29,7 +29,7 @@ export class LocalLease {
   #givenUp = false;
   #giveUp: () => void = () => undefined;
   readonly #over: Promise<null>;
-  #result: LocalStepsResult | null = null;
+  #result: LeaseResult | null = null;
   #following = false;
   #failure: { readonly error: unknown } | null = null;
 
@@ -41,7 +41,7 @@ export class LocalLease {
   }
 
   /** What the steps came to; null before the last is done. */
-  get result(): LocalStepsResult | null {
+  get result(): LeaseResult | null {
     return this.#result;
   }
 
@@ -54,7 +54,7 @@ export class LocalLease {
    * Lets step `step` begin and resolves with the milliseconds that the device was busy when it is done with it; null where the lease was
    * given up. `run` begins all steps, and is called once. Rejects as `run` does.
    */
-  async take(step: number, run: (batches: StepBatches) => Promise<LocalStepsResult | null>): Promise<number | null> {
+  async take(step: number, run: (batches: StepBatches) => Promise<LeaseResult | null>): Promise<number | null> {
     if (this.#givenUp) return null;
     this.#allowed = Math.max(this.#allowed, step + 1);
     this.#wake();
@@ -98,7 +98,7 @@ export class LocalLease {
     return batches;
   };
 
-  #follow(result: Promise<LocalStepsResult | null>): void {
+  #follow(result: Promise<LeaseResult | null>): void {
     this.#following = true;
     result.then(
       (value) => {

@@ -10,7 +10,7 @@ import type {
   Signature,
   VolunteerId,
 } from "@weft/protocol";
-import type { Batch, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
+import type { Batch, DevicePacking, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
 
 export interface SelfTest {
   readonly passed: boolean;
@@ -30,6 +30,8 @@ export interface VolunteerEngine {
   step(batch: Batch): Promise<StepResult>;
   /** Steps from the weights that were set, which stay set. Null where they were given up. */
   localSteps(work: LocalSteps, batches: StepBatches): Promise<LocalStepsResult | null>;
+  /** Leases whose update is encoded on the device, with the weights that were set, which stay set. Absent: none is. */
+  readonly packing?: DevicePacking;
   dispose(): void;
 }
 

@@ -3,6 +3,7 @@
 import { type AssignmentRef, ERROR_CODES, ok, PROTOCOL_VERSION, type Result, refuse } from "@weft/protocol";
 import * as z from "zod/mini";
 import { cachedBlobs, checkedBlobs } from "./blobs.ts";
+import { DeviceFault, JobFault } from "./faults.ts";
 import { ChallengeIn, ChunkReplyIn, ContributionOpenedIn, LeaseReplyIn, parseReply, RevokeIn, WelcomeIn, WorkIn } from "./inbound.ts";
 import { Pacer } from "./pacer.ts";
 import { samplesPerVersion } from "./plan.ts";
@@ -14,7 +15,7 @@ import { snapshotOf } from "./status.ts";
 import { nextWakeMs, step } from "./step.ts";
 import { CHUNK_TIMEOUT_MS, GOODBYE_MS, REQUEST_TIMEOUT_MS } from "./timing.ts";
 import type { Connection, Transport } from "./transport.ts";
-import { DeviceFault, JobFault, Workbench } from "./workbench.ts";
+import { Workbench } from "./workbench.ts";
 
 export interface VolunteerOptions {
   readonly identity: VolunteerIdentity;

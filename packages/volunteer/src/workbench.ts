@@ -1,21 +1,20 @@
-// Where assignments are worked on: fetch and check what a lease needs, add up micro-batches on the engine or let it take its local steps,
-// encode and sign the result.
+// Where assignments are worked on: fetch and check what a lease needs, add up micro-batches on the engine, or let it take all of a lease's steps
+// and, where its device can, encode what they come to; encode what it did not, and sign the result.
 // Keeps the bytes of a contribution until its lease is over, so that a resend sends the same ones. Knows no connection and no state machine.
 import {
   type Assignment,
   CHUNK_BYTES,
   type ContributionHeader,
   DatasetManifest,
-  type ErrorCode,
   encodeFrame,
-  f32FromHex,
   f32ToHex,
-  leaseNumber,
   parseRunSpec,
   type Signature,
 } from "@weft/protocol";
-import { type Batch, type Codec, codecNamed, type LocalSteps, type LocalStepsResult, type StepBatches } from "@weft/tensors";
+import { type Batch, type Codec, codecNamed, type LeaseResult, type StepBatches } from "@weft/tensors";
 import { BlobFault } from "./blobs.ts";
+import { DeviceFault, JobFault } from "./faults.ts";
+import { leaseWorkOf, localStepsOf, streamOf } from "./lease-work.ts";
 import { LocalLease } from "./local-lease.ts";
 import { type Plan, pieceAt, pieces, planOf } from "./plan.ts";
 import {
@@ -32,20 +31,6 @@ import {
 import { type ResidualStore, Residuals, type Verdict } from "./residuals.ts";
 import { WeightsSource, type WeightsWay } from "./weights.ts";
 
-/** Why a lease cannot be done here now; expected. */
-export class JobFault extends Error {
-  readonly code: ErrorCode;
-  constructor(code: ErrorCode, message: string) {
-    super(message);
-    this.name = "JobFault";
-    this.code = code;
-  }
-}
-/** The engine failed: the device may be lost. */
-export class DeviceFault extends Error {
-  override readonly name = "DeviceFault";
-}
-
 export interface TestedDevice {
   readonly selfTest: SelfTest;
   readonly device: VolunteerEngine["device"];
@@ -55,10 +40,10 @@ export interface TestedDevice {
 interface Piece {
   readonly work: Work;
   readonly plan: Plan;
-  /** Null in mode `gradient`. */
+  /** Null where each piece is a call to the engine: a gradient that its device does not encode. */
   readonly local: LocalLease | null;
-  /** Of the gradients so far; or what the local steps came to, when all are done. */
-  sum: Float32Array | null;
+  /** The sum of the gradients so far; or what all steps came to, when they are done, encoded where the device could. */
+  update: LeaseResult["update"] | null;
   lossSum: number;
   busyMs: number;
   contribution: { readonly header: ContributionHeader; readonly signature: Signature; readonly bytes: Uint8Array } | null;
@@ -157,8 +142,8 @@ export class Workbench {
     const plan = planOf(spec, assignment);
     if (plan === null) throw new JobFault("bad-message", `${assignment.samples} samples are no whole number of epochs of a client.`);
     const work: Work = { assignment, spec, manifest };
-    const local = spec.training.mode === "local-steps" ? this.#localLease(work, plan) : null;
-    this.#pieces.set(key, { work, plan, local, sum: null, lossSum: 0, busyMs: 0, contribution: null, settle: null });
+    const local = spec.training.mode === "local-steps" || this.#packs(assignment) ? this.#localLease(work, plan) : null;
+    this.#pieces.set(key, { work, plan, local, update: null, lossSum: 0, busyMs: 0, contribution: null, settle: null });
     const weights = this.#weights === assignment.weights.sha256 ? null : await this.#fetchWeights(work).catch(toJobFault);
     await local?.prefetch();
     if (this.#stepping > 0) this.#ahead = weights === null ? null : { sha256: assignment.weights.sha256, weights };
@@ -211,8 +196,8 @@ export class Workbench {
       const { lossSum, gradientSum } = await engine.step(batch);
       const busyMs = Math.max(0, clock.now() - beganMs);
       await this.#lookAtDevice(engine);
-      if (piece.sum === null) piece.sum = gradientSum.slice();
-      else add(piece.sum, gradientSum);
+      if (piece.update instanceof Float32Array) add(piece.update, gradientSum);
+      else piece.update = gradientSum.slice();
       piece.lossSum += lossSum;
       piece.busyMs += busyMs;
       return { lossSum, busyMs };
@@ -233,24 +218,30 @@ export class Workbench {
     if (result === null) return { lossSum: 0, busyMs };
     if (result.samples !== piece.work.assignment.samples)
       throw new JobFault("wrong-sample-count", `The steps took ${result.samples} samples of ${piece.work.assignment.samples}.`);
-    piece.sum = result.update;
+    piece.update = result.update;
     piece.lossSum = result.lossSum;
     return { lossSum: result.lossSum, busyMs };
   }
 
-  async #steps(key: string, piece: Piece, batches: StepBatches): Promise<LocalStepsResult | null> {
+  async #steps(key: string, { work, plan }: Piece, batches: StepBatches): Promise<LeaseResult | null> {
     if (!this.#pieces.has(key)) return null;
     this.#stepping += 1;
     try {
-      await this.#load(piece.work, null);
+      await this.#load(work, null);
       const engine = this.#running();
-      const result = await engine.localSteps(localStepsOf(piece), batches);
+      // A gradient that was to be encoded on a device which has gone since comes back as f32.
+      const whole = this.#packs(work.assignment) || work.spec.training.mode === "gradient" ? engine.packing : undefined;
+      const result = await (whole === undefined
+        ? engine.localSteps(localStepsOf(work, plan), batches)
+        : whole.update(leaseWorkOf(work, plan), batches));
       await this.#lookAtDevice(engine);
       return result;
     } finally {
       this.#stepping -= 1;
     }
   }
+
+  #packs = ({ codec }: Assignment): boolean => this.#engine?.packing?.codecs.includes(codec) === true;
 
   #localLease(work: Work, plan: Plan): LocalLease {
     const { data, clock } = this.#options;
@@ -263,22 +254,22 @@ export class Workbench {
     return new LocalLease({ steps: pieces(plan), samples, clock });
   }
 
-  /** Mean gradient or what the local steps changed, encoded, hashed, signed; resolves with its length. Throws a JobFault; null where the job is gone. */
+  /** Mean gradient or what the local steps changed, encoded, hashed, signed; resolves with its length. Throws a JobFault; null: the job is gone. */
   async pack(key: string): Promise<number | null> {
     const { identity, hash } = this.#options;
     const piece = this.#pieces.get(key);
-    if (piece === undefined || piece.sum === null) return null;
-    const { assignment, spec } = piece.work;
+    if (piece === undefined || piece.update === null) return null;
+    const { assignment } = piece.work;
     const codec = codecNamed(assignment.codec);
     if (codec === undefined) throw new JobFault("wrong-codec", `There is no codec "${assignment.codec}" here.`);
-    const update = piece.sum;
-    if (piece.local === null) for (let at = 0; at < update.length; at++) update[at] = (update[at] as number) / assignment.samples;
+    const { update } = piece;
+    if (piece.local === null && update instanceof Float32Array)
+      for (let at = 0; at < update.length; at++) update[at] = (update[at] as number) / assignment.samples;
     const lossMean = Math.fround(piece.lossSum / assignment.samples);
     if (!Number.isFinite(lossMean)) throw new JobFault("not-finite", "The loss is not a finite number.");
-    const stream = { seed: spec.seed, lease: leaseNumber(assignment.lease) };
-    const bytes = await this.#encode(key, piece, codec, update, stream);
+    const bytes = await this.#encode(key, piece, codec, update);
     if (bytes === null) return null;
-    piece.sum = null;
+    piece.update = null;
     const header: ContributionHeader = {
       run: assignment.run,
       lease: assignment.lease,
@@ -297,20 +288,20 @@ export class Workbench {
   }
 
   /** Null where the job is gone by the time that it may be encoded. */
-  async #encode(
-    key: string,
-    piece: Piece,
-    codec: Codec,
-    update: Float32Array,
-    stream: { readonly seed: number; readonly lease: number },
-  ): Promise<Uint8Array | null> {
+  async #encode(key: string, piece: Piece, codec: Codec, update: LeaseResult["update"]): Promise<Uint8Array | null> {
+    const { assignment } = piece.work;
+    if (!(update instanceof Float32Array)) {
+      if (!update.ok) throw new JobFault(update.fault, update.detail);
+      return codec.seal?.(update.bytes, assignment.weights.sizeBytes / 4) ?? update.bytes;
+    }
+    const stream = streamOf(piece.work);
     if (codec.feedback === undefined) {
       const encoded = codec.encode(update, stream);
       if (!encoded.ok) throw new JobFault(encoded.fault, encoded.detail);
       return encoded.bytes;
     }
     const wanted = (): boolean => this.#pieces.has(key);
-    const encoded = await this.#residuals.encode(piece.work.assignment.run, codec, codec.feedback, update, stream, wanted);
+    const encoded = await this.#residuals.encode(assignment.run, codec, codec.feedback, update, stream, wanted);
     if (encoded === null) return null;
     if (!encoded.ok) throw new JobFault(encoded.fault, encoded.detail);
     piece.settle = encoded.settle;
@@ -382,22 +373,6 @@ export class Workbench {
     this.#documents.set(sha256, parsed);
     return parsed;
   }
-}
-
-/** What the specification and the assignment ask of the device. Throws a JobFault where the assignment names no learning rate. */
-function localStepsOf({ work, plan }: Piece): LocalSteps {
-  const { assignment, spec } = work;
-  if (spec.training.mode !== "local-steps") throw new Error("a gradient is no local step");
-  const { inner } = spec.training;
-  const learningRate = assignment.learningRate === undefined ? Number.NaN : f32FromHex(assignment.learningRate);
-  if (!Number.isFinite(learningRate)) throw new JobFault("bad-message", "The lease names no learning rate for its local steps.");
-  return {
-    steps: pieces(plan),
-    optimizer: inner.optimizer,
-    learningRate,
-    clipNorm: inner.clipNorm ?? Number.POSITIVE_INFINITY,
-    state: inner.keepState ? assignment.run : null,
-  };
 }
 
 function add(sum: Float32Array, more: Float32Array): void {

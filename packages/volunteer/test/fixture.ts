@@ -12,7 +12,18 @@ import {
   type RunSpec,
   refuse,
 } from "@weft/protocol";
-import { f32ToBytes, type LocalSteps, type LocalStepsResult, type StepBatches, type StepResult, samplesIn } from "@weft/tensors";
+import {
+  codecNamed,
+  type DevicePacking,
+  type Encoded,
+  f32ToBytes,
+  type LeaseWork,
+  type LocalSteps,
+  type LocalStepsResult,
+  type StepBatches,
+  type StepResult,
+  samplesIn,
+} from "@weft/tensors";
 import { BlobFault } from "../src/blobs.ts";
 import type { VolunteerData, VolunteerEngine, VolunteerIdentity } from "../src/ports.ts";
 import type { ResidualStore } from "../src/residuals.ts";
@@ -93,6 +104,11 @@ export class FakeEngine implements VolunteerEngine {
   weights: Float32Array | null = null;
   stepsBegun: number[] = [];
   disposed = false;
+  /** Codecs in which it encodes updates itself, and how. */
+  packs: readonly string[] = [];
+  pack: (update: Float32Array, work: LeaseWork) => Encoded | Float32Array = (update, { codec, stream }) =>
+    codecNamed(codec)?.encode(update, stream) ?? update;
+  works: LeaseWork[] = [];
   constructor(clock: VirtualClock, size: number, description = "fake") {
     this.clock = clock;
     this.size = size;
@@ -115,7 +131,7 @@ export class FakeEngine implements VolunteerEngine {
     return { lossSum: 2 * rows, gradientSum: Float32Array.from({ length: this.size }, (_, i) => rows * (i + 1)) };
   }
   /** Moves the weights by what `step` gives for each micro-batch. */
-  async localSteps({ steps }: LocalSteps, batches: StepBatches): Promise<LocalStepsResult | null> {
+  async localSteps({ steps }: Pick<LocalSteps, "steps">, batches: StepBatches): Promise<LocalStepsResult | null> {
     const update = new Float32Array(this.size);
     let [lossSum, samples] = [0, 0];
     for (let step = 0; step < steps; step++) {
@@ -130,6 +146,19 @@ export class FakeEngine implements VolunteerEngine {
       samples += samplesIn(given);
     }
     return { update, lossSum, samples };
+  }
+  get packing(): DevicePacking {
+    return {
+      codecs: this.packs,
+      update: async (work, batches) => {
+        this.works.push(work);
+        const isGradient = work.kind === "gradient";
+        const result = await this.localSteps({ steps: isGradient ? work.steps : work.work.steps }, batches);
+        if (result === null) return null;
+        const update = isGradient ? result.update.map((value) => value / result.samples) : result.update;
+        return { ...result, update: this.pack(update, work) };
+      },
+    };
   }
   dispose(): void {
     this.disposed = true;

@@ -1,7 +1,9 @@
 // WebGPU under TensorFlow.js: a device of our own, its registration, flat uploads and read-backs.
 export type { Source } from "./buffer-tensors.ts";
 export { DeviceOptimizer, type DeviceOptimizerOptions } from "./device-optimizer.ts";
-export { DEVICE_CODECS, DeviceUpdate } from "./encoders/device-update.ts";
+export { encodesRightly } from "./encoders/conformance.ts";
+export { DEVICE_CODECS, DeviceEncoder } from "./encoders/device-encoder.ts";
+export { DeviceUpdate } from "./encoders/device-update.ts";
 export { DeviceInputs, DeviceParameters, FlatReadBack } from "./flat-buffers.ts";
 export { adapterKey, forgetfulMemory, type KernelMemory } from "./kernel-memory.ts";
 export { installKernels, OPTIONAL_KERNELS, restoreKernel, strikeKernel } from "./kernels/install.ts";

@@ -1,9 +1,9 @@
 // The encoders of the device against the codecs of the CPU, on random updates, odd tails and special values. A missing adapter fails.
 import { codecNamed, type Encoded, randomStream } from "@weft/tensors";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { storageBuffer } from "../buffer-tensors.ts";
-import { DEVICE_CODECS, DeviceUpdate, openDevice } from "../index.ts";
+import { DEVICE_CODECS, DeviceEncoder, DeviceUpdate, encodesRightly, openDevice } from "../index.ts";
 
 const STREAM = { seed: 7, lease: 3 };
 const MOST_OFF = 1 / 10_000;
@@ -35,12 +35,26 @@ function onDevice(
   return sources;
 }
 
+/** By codec, compiled once. */
+const encoders = new Map<string, Promise<DeviceEncoder>>();
+async function updateOf(name: string, size: number): Promise<DeviceUpdate> {
+  const encoder = encoders.get(name) ?? DeviceEncoder.compile(device, name);
+  encoders.set(name, encoder);
+  return new DeviceUpdate(device, await encoder, size);
+}
+
+/** Sealed as the codec does it. */
+async function packed(name: string, update: DeviceUpdate, size: number, divisor = 1, stream = STREAM): Promise<Encoded> {
+  const { encoded } = await update.pack(divisor, stream);
+  return encoded.ok ? { ok: true, bytes: codecNamed(name)?.seal?.(encoded.bytes, size) ?? encoded.bytes } : encoded;
+}
+
 async function encodedOnDevice(name: string, values: Float32Array, stream = STREAM, divisor = 1): Promise<Encoded> {
-  const update = new DeviceUpdate(device, values.length);
+  const update = await updateOf(name, values.length);
   const sources = onDevice(values);
   try {
-    await update.add(sources);
-    return await update.encode(name, divisor, stream);
+    update.add(sources);
+    return await packed(name, update, values.length, divisor, stream);
   } finally {
     update.dispose();
     for (const { buffer } of sources) buffer.destroy();
@@ -115,6 +129,8 @@ const normals = (size: number, seed: number, scale = 0.02): Float32Array => {
 };
 
 describe.each(DEVICE_CODECS)("%s on the device", { timeout: 120_000 }, (name) => {
+  afterEach(() => vi.restoreAllMocks());
+
   it("packs the bytes of the CPU, or, where the device divides otherwise, hardly ever a level that is one off", async () => {
     for (const size of [1, 2, 5, 19, 20, 21, 255, 256, 257, 511, 512, 513, 1279, 1281, 4099, 50_003]) {
       const values = normals(size, 11);
@@ -159,39 +175,79 @@ describe.each(DEVICE_CODECS)("%s on the device", { timeout: 120_000 }, (name) =>
     expect(await encodedOnDevice(name, new Float32Array(1000))).toEqual(onCpu(name, new Float32Array(1000)));
   });
 
-  it("refuses NaN, infinities and what lies beyond f16, wherever it stands", async () => {
+  it("refuses NaN, infinities and what lies beyond f16, wherever it stands, alone and in a mean", async () => {
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 65_505, -3e38])
       for (const at of [0, 255, 256, 700, 1000]) {
         const values = normals(1001, 2);
         values[at] = value;
         expect(await encodedOnDevice(name, values), `${value} at ${at}`).toMatchObject({ ok: false, fault: "not-finite" });
         expect(onCpu(name, values)).toMatchObject({ ok: false, fault: "not-finite" });
+        if (!Number.isFinite(value)) expect(await encodedOnDevice(name, values, STREAM, 3)).toMatchObject({ fault: "not-finite" });
       }
     const late = normals(1001, 2);
     late[700] = 70_000;
     expect(await encodedOnDevice(name, late)).toMatchObject({ detail: "block 2 reaches beyond f16" });
   });
+
+  it("is found to conform, and not any more with levels that are rounded otherwise", async () => {
+    expect(await encodesRightly(device, await DeviceEncoder.compile(device, name))).toBe(true);
+    const { createShaderModule } = GPUDevice.prototype;
+    vi.spyOn(GPUDevice.prototype, "createShaderModule").mockImplementation(function (this: GPUDevice, descriptor) {
+      return createShaderModule.call(this, { ...descriptor, code: descriptor.code.replace("let level = floor(", "let level = round(") });
+    });
+    expect(await encodesRightly(device, await DeviceEncoder.compile(device, name))).toBe(false);
+  });
 });
 
 describe("an update on the device", { timeout: 60_000 }, () => {
-  it("is the sum of what was added, divided, and begins anew when it is cleared", async () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  it.each(DEVICE_CODECS)("in %s is the sum of what was added, divided, and begins anew when it is cleared", async (name) => {
     const size = 5003;
     const parts = [1, 2, 3, 4].map((seed) => normals(size, seed));
     const sum = new Float32Array(size);
     for (const part of parts) for (let at = 0; at < size; at++) sum[at] = (sum[at] as number) + (part[at] as number);
     // Halving is exact, so every device divides alike.
     const mean = sum.map((value) => value / 4);
-    const update = new DeviceUpdate(device, size);
+    const update = await updateOf(name, size);
     for (let round = 0; round < 2; round++) {
-      for (const part of parts) await update.add(onDevice(part));
-      for (const name of DEVICE_CODECS) {
-        const [ours, theirs] = [bytesOf(await update.encode(name, 4, STREAM)), bytesOf(onCpu(name, mean))];
-        expect(compare(name, ours, theirs, size).differing).toBeLessThanOrEqual(1);
-      }
+      for (const part of parts) update.add(onDevice(part));
+      const [ours, theirs] = [bytesOf(await packed(name, update, size, 4)), bytesOf(onCpu(name, mean))];
+      expect(compare(name, ours, theirs, size).differing).toBeLessThanOrEqual(1);
       update.clear();
     }
-    await expect(update.encode("int8", 4, STREAM)).rejects.toThrow("encode before add");
+    await expect(update.pack(4, STREAM)).rejects.toThrow("pack before add");
     update.dispose();
+  });
+
+  it.each(DEVICE_CODECS)("in %s is what was taken away from what was there, and so weights before minus weights after", async (name) => {
+    const size = 2049;
+    const [before, moved] = [normals(size, 8, 1), normals(size, 9, 1e-3)];
+    const after = before.map((value, at) => value - (moved[at] as number));
+    const change = before.map((value, at) => value - (after[at] as number));
+    const update = await updateOf(name, size);
+    update.add(onDevice(before));
+    update.subtract(onDevice(after));
+    const [ours, theirs] = [bytesOf(await packed(name, update, size)), bytesOf(onCpu(name, change))];
+    if (exact) expect(ours).toEqual(theirs);
+    expect(compare(name, ours, theirs, size).differing).toBeLessThanOrEqual(1);
+    update.dispose();
+  });
+
+  it("with something infinite in any of its parts is refused, though they are added up or cancel out", async () => {
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+      for (const where of [0, 1, 2]) {
+        const parts = [1, 2, 3].map((seed) => normals(300, seed));
+        (parts[where] as Float32Array)[299] = bad;
+        const update = await updateOf("int8", 300);
+        for (const part of parts) update.add(onDevice(part));
+        expect((await update.pack(3, STREAM)).encoded).toMatchObject({ ok: false, fault: "not-finite" });
+        update.clear();
+        update.add(onDevice(parts[where] as Float32Array));
+        update.subtract(onDevice(parts[where] as Float32Array));
+        expect((await update.pack(1, STREAM)).encoded).toMatchObject({ ok: false, fault: "not-finite" });
+        update.dispose();
+      }
   });
 
   it("divides by any number of samples to within a step of the CPU", async () => {
@@ -205,11 +261,28 @@ describe("an update on the device", { timeout: 60_000 }, () => {
     }
   });
 
-  it("refuses another number of values, and a codec that has no encoder here", async () => {
-    const update = new DeviceUpdate(device, 10);
-    await expect(update.add(onDevice(new Float32Array(9)))).rejects.toThrow("9 values for an update of 10");
-    await update.add(onDevice(new Float32Array(10)));
-    await expect(update.encode("f32", 1, STREAM)).rejects.toThrow("does not encode on a device");
+  it("comes with what lies alongside, of any length, in one map", async () => {
+    const maps = vi.spyOn(GPUBuffer.prototype, "mapAsync");
+    const update = await updateOf("ternary", 777);
+    const values = normals(777, 3);
+    update.add(onDevice(values));
+    for (const count of [0, 1, 5000]) {
+      const beside = normals(count, 4);
+      maps.mockClear();
+      const { encoded, alongside } = await update.pack(1, STREAM, count === 0 ? [] : onDevice(beside, 2));
+      expect(maps).toHaveBeenCalledTimes(1);
+      expect(alongside).toEqual(beside);
+      const bytes = encoded.ok ? encoded.bytes : expect.fail();
+      expect(codecNamed("ternary")?.seal?.(bytes, 777)).toEqual(bytesOf(onCpu("ternary", values)));
+    }
     update.dispose();
+  });
+
+  it("refuses another number of values, to take away from nothing, and a codec that has no encoder here", async () => {
+    const update = await updateOf("int8", 10);
+    expect(() => update.add(onDevice(new Float32Array(9)))).toThrow("9 values for an update of 10");
+    expect(() => update.subtract(onDevice(new Float32Array(10)))).toThrow("subtract before add");
+    update.dispose();
+    await expect(DeviceEncoder.compile(device, "f32")).rejects.toThrow("does not encode on a device");
   });
 });

@@ -41,7 +41,8 @@ var<workgroup> largest: array<atomic<u32>, 2>;
 /** By its bits, since a device may take a subnormal value for 0. */
 fn bitsAt(i: u32) -> u32 {
   if (i >= uniforms.size) { return 0u; }
-  if (uniforms.divisor == 1.0) { return values[i]; }
+  // WGSL promises nothing of quotients of infinities.
+  if (uniforms.divisor == 1.0 || (values[i] & 0x7f800000u) == 0x7f800000u) { return values[i]; }
   return bitcast<u32>(bitcast<f32>(values[i]) / uniforms.divisor);
 }
 fn levelOf(bits: u32, scale: f32, word: u32) -> u32 {

@@ -1,6 +1,6 @@
 // What bench `uplink` does in the page: updates encoded on the device, beside the CPU's encoding of the same. Knows no rows.
 import { codecNamed, decode } from "@weft/tensors";
-import { DeviceUpdate, openDevice } from "@weft/webgpu";
+import { DeviceEncoder, DeviceUpdate, openDevice } from "@weft/webgpu";
 import { updateOf } from "./update.ts";
 
 export interface DeviceFigures {
@@ -25,15 +25,17 @@ export async function encodeOnDevice(name: string, size: number, seed: number): 
   const stream = { seed, lease: 1 };
   const buffer = device.createBuffer({ size: 4 * size, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
   device.queue.writeBuffer(buffer, 0, update);
-  const onDevice = new DeviceUpdate(device, size);
+  const onDevice = new DeviceUpdate(device, await DeviceEncoder.compile(device, name), size);
   try {
-    await onDevice.add([{ buffer, offsetBytes: 0, sizeBytes: 4 * size }]);
-    const ours = await onDevice.encode(name, 1, stream);
-    const theirs = codecNamed(name)?.encode(update, stream);
-    if (!ours.ok || !theirs?.ok) throw new Error("the update was not encoded");
-    const [a, b] = [ours.bytes, theirs.bytes].map((bytes) => values(name, bytes, size)) as [Float32Array, Float32Array];
+    onDevice.add([{ buffer, offsetBytes: 0, sizeBytes: 4 * size }]);
+    const codec = codecNamed(name);
+    const { encoded } = await onDevice.pack(1, stream);
+    const theirs = codec?.encode(update, stream);
+    if (!encoded.ok || !theirs?.ok) throw new Error("the update was not encoded");
+    const bytes = codec?.seal?.(encoded.bytes, size) ?? encoded.bytes;
+    const [a, b] = [bytes, theirs.bytes].map((each) => values(name, each, size)) as [Float32Array, Float32Array];
     return {
-      sizeBytes: ours.bytes.length,
+      sizeBytes: bytes.length,
       cpuBytes: theirs.bytes.length,
       differing: a.reduce((count, value, at) => count + (value === b[at] ? 0 : 1), 0),
     };
