@@ -123,6 +123,7 @@ export async function openThreadPool({ folder, spool, storageWorker, onStorageLo
     storage,
     compute: {
       initialWeights: (...args) => rounds.call("initialWeights", ...args) as ReturnType<Compute["initialWeights"]>,
+      follow: (...args) => void rounds.call("follow", ...args).catch(() => undefined),
       takeIn: (...args) => rounds.call("takeIn", ...args) as ReturnType<Compute["takeIn"]>,
       closeRound: (...args) => rounds.call("closeRound", ...args) as ReturnType<Compute["closeRound"]>,
       checkpoint: (...args) => rounds.call("checkpoint", ...args) as ReturnType<Compute["checkpoint"]>,

@@ -199,6 +199,11 @@ export class Desk implements UploadSink {
 
   // What becomes of a whole upload.
 
+  follow(name: string, { run, sha256, codec }: ContributionHeader, sizeBytes: number): void {
+    const parameters = this.#options.runs.get(run)?.parameters;
+    if (parameters !== undefined) this.#options.compute.follow?.({ name, run, sha256, codec, parameters }, sizeBytes);
+  }
+
   async takeIn(name: string, { run: id, sha256, codec }: ContributionHeader): Promise<Result<Inspection>> {
     const run = this.#options.runs.get(id);
     if (run === undefined) return refuse("unknown-run", `there is no run ${id}`);

@@ -1,7 +1,7 @@
 // Unfinished uploads as temporary files in the data folder: the event loop appends, the computing thread reads, and the storage may move a whole
 // one into its own folders. Beside the bytes of each upload lies the line with which it began, so that a later process can go on with it.
 // Knows nothing of what the bytes mean; the core holds the cap.
-import { type Disk, type DiskFile, toFault } from "@weft/storage";
+import { type Disk, DiskError, type DiskFile, toFault } from "@weft/storage";
 import type { UploadSpool } from "./upload-spool.ts";
 
 const BYTES = ".part";
@@ -87,8 +87,19 @@ export function diskSpool(disk: Disk, folder: string): UploadSpool {
       open.appending = false;
     }
   };
-  const whole = async (path: string): Promise<Uint8Array | null> =>
-    (await disk.size(path)) === null ? null : disk.readRange(path, 0, Number.MAX_SAFE_INTEGER);
+  const read = async (
+    path: string,
+    start = 0,
+    end = Number.MAX_SAFE_INTEGER,
+    room?: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array | null> => {
+    try {
+      return await disk.readRange(path, start, end, room);
+    } catch (error) {
+      if (error instanceof DiskError && error.kind === "missing") return null;
+      throw error;
+    }
+  };
   return {
     left: () =>
       guarded("Reading unfinished uploads", async () => {
@@ -98,7 +109,7 @@ export function diskSpool(disk: Disk, folder: string): UploadSpool {
         for (const file of all) if (!known.has(file)) await disk.unlink(`${folder}/${file}`);
         const found = [];
         for (const name of names) {
-          const about = new TextDecoder().decode((await whole(fileOf(name, ABOUT))) ?? new Uint8Array(0));
+          const about = new TextDecoder().decode((await read(fileOf(name, ABOUT))) ?? new Uint8Array(0));
           found.push({ name, about, sizeBytes: (await disk.size(fileOf(name))) ?? 0 });
         }
         return found;
@@ -123,7 +134,7 @@ export function diskSpool(disk: Disk, folder: string): UploadSpool {
         await close(name);
         check(name);
       }),
-    read: (name) => guarded("Reading an upload", () => whole(fileOf(name))),
+    read: (name, start, end, room) => guarded("Reading an upload", () => read(fileOf(name), start, end, room)),
     fileOf,
     drop: (name) =>
       guarded("Removing an upload", async () => {

@@ -36,7 +36,7 @@ export class MemorySpool implements UploadSpool {
     return Promise.resolve();
   }
 
-  read(name: string): Promise<Uint8Array | null> {
+  read(name: string, start = 0, end = Number.MAX_SAFE_INTEGER): Promise<Uint8Array | null> {
     const parts = this.#spooled.get(name)?.parts;
     if (parts === undefined) return Promise.resolve(null);
     const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
@@ -45,7 +45,7 @@ export class MemorySpool implements UploadSpool {
       whole.set(part, at);
       at += part.length;
     }
-    return Promise.resolve(whole);
+    return Promise.resolve(whole.subarray(start, end));
   }
 
   drop(name: string): Promise<void> {

@@ -36,6 +36,11 @@ export interface Compute {
    * the spool. Rejects with a StorageFault (or an error with its `code`) where it cannot be stored; then it may be asked for again.
    */
   takeIn(upload: SpooledUpload): Promise<Inspection>;
+  /**
+   * So many bytes of an upload lie in the spool: what can be done with them is done, that little is left for `takeIn`. Promises nothing, never
+   * throws; an upload that is given up meanwhile need not be named again.
+   */
+  follow?(upload: SpooledUpload, sizeBytes: number): void;
   closeRound(run: string, spec: RunSpec, parameters: number, round: CloseRound): Promise<ClosedRound>;
   evaluate(spec: RunSpec, manifest: DatasetManifest, weights: BlobRef): Promise<Evaluation>;
   /** Packs a checkpoint archive and stores it as a blob. */

@@ -9,8 +9,8 @@ export interface SpooledUploadLeft {
 }
 
 /**
- * Names are made by the core, `[a-z0-9.-]`, at most 200 characters. Calls for one name never overlap. Nothing here is promised to anybody:
- * what a power cut spoils is found by the hash that the sender signed. Errors are StorageFaults.
+ * Names are made by the core, `[a-z0-9.-]`, at most 200 characters. Calls for one name never overlap, but for reads of what was appended
+ * before. Nothing here is promised to anybody: what a power cut spoils is found by the hash that the sender signed. Errors are StorageFaults.
  */
 export interface UploadSpool {
   /** What an earlier process left, in the order of names; asked once, before anything else. */
@@ -23,8 +23,12 @@ export interface UploadSpool {
   cut(name: string, sizeBytes: number): Promise<void>;
   /** No more is appended or cut. Rejects where the disk failed to write what came; then the name is of no use any more. */
   end(name: string): Promise<void>;
-  /** All bytes appended, in order, after `end`; null where there are none, or where their file was moved. Asked by whoever computes, perhaps in another thread. */
-  read(name: string): Promise<Uint8Array | null>;
+  /**
+   * Bytes appended, in order, from `start` to `end` (exclusive), fewer at the end of what came; all where nothing is said. They may lie in
+   * `room`, if they fit. Null where there are none of the name, or where their file was moved. Asked by whoever computes, perhaps in another
+   * thread.
+   */
+  read(name: string, start?: number, end?: number, room?: Uint8Array<ArrayBuffer>): Promise<Uint8Array | null>;
   /** The file that holds exactly these bytes after `end`, for who moves it elsewhere; absent where there are no files. */
   fileOf?(name: string): string;
   /** Forgets the name; unknown names are fine. */

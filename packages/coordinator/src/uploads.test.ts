@@ -17,6 +17,7 @@ function scene(
   let nowMs = 1_000;
   const sink: UploadSink = {
     takeIn,
+    follow: () => undefined,
     admit: () => Promise.resolve(ok({ kind: "admitted", version: 1 })),
     spoiled: (_header, code, detail) => Promise.resolve(refuse(code, detail)),
   };

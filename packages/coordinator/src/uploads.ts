@@ -28,6 +28,8 @@ import type { UploadSpool } from "./upload-spool.ts";
 export interface UploadSink {
   /** Inspects what lies in the spool under `name` and stores it if it is a contribution. A refusal says that it could not be stored. */
   takeIn(name: string, header: ContributionHeader): Promise<Result<Inspection>>;
+  /** So many bytes of it lie in the spool; more are to come. */
+  follow(name: string, header: ContributionHeader, sizeBytes: number): void;
   /** Offers the stored contribution to its run, and answers with the verdict after it is on disk. */
   admit(header: ContributionHeader, signature: Signature, norm: number): Promise<Result<ChunkReply>>;
   /** Tells the run that a whole upload was no contribution; gives what the sender shall hear. */
@@ -40,6 +42,9 @@ export interface UploadLimits extends PlaceLimits {
 
 /** Refusals after which the same bytes may yet be admitted: they stay where they are. */
 const isPassing = (code: ErrorCode): boolean => code === "unavailable" || code === "disk-full" || code === "internal";
+
+/** Each time so many chunks have come, the sink is told. */
+const FOLLOWED_CHUNKS = 4;
 
 const GIVEN_UP = refuse("unknown-upload", "the upload was given up");
 const CROWDED_OUT = refuse("spool-full", "what had come of this upload was given up to make room; send it again", 1_000);
@@ -250,7 +255,10 @@ export class Uploads {
     upload.received += payload.length;
     upload.touchedMs = this.#now();
     this.#places.progress(upload.key, upload.touchedMs);
-    if (index < last) return ok({ kind: "received", nextChunk: upload.nextChunk });
+    if (index < last) {
+      if (upload.nextChunk % FOLLOWED_CHUNKS === 0) this.#sink.follow(upload.name, upload.header, upload.received);
+      return ok({ kind: "received", nextChunk: upload.nextChunk });
+    }
     upload.whole = true;
     this.#rest(upload);
     return this.#decide(upload);

@@ -13,3 +13,9 @@ export const sha256 = (...parts: readonly Uint8Array[]): Sha256 => {
   for (const part of parts) hash.update(part);
   return bytesToHex(hash.digest());
 };
+
+/** As `sha256`, of parts that come one after another. */
+export const newSha256 = (): { update(part: Uint8Array): void; digest(): Sha256 } => {
+  const hash = digest.create();
+  return { update: (part) => void hash.update(part), digest: () => bytesToHex(hash.digest()) };
+};

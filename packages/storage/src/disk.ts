@@ -35,8 +35,11 @@ export interface Disk {
   openAppend(path: string): Promise<DiskFile>;
   /** Null where there is no such file. */
   size(path: string): Promise<number | null>;
-  /** Fresh bytes from `start` to `end` (exclusive), fewer at the end of the file. Error `missing` where there is no such file. */
-  readRange(path: string, start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Bytes from `start` to `end` (exclusive), fewer at the end of the file; fresh, or in `room`, where the caller lends it and they fit. Error
+   * `missing` where there is no such file.
+   */
+  readRange(path: string, start: number, end: number, room?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
   /** Names of files and folders, sorted; empty where there is no such folder. */
   list(folder: string): Promise<readonly string[]>;
   rename(from: string, to: string): Promise<void>;

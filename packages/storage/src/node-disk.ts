@@ -65,18 +65,30 @@ const openAppend = async (system: FileSystem, path: string): Promise<DiskFile> =
   };
 };
 
-const readRange = async (system: FileSystem, path: string, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
+const roomFor = async (handle: nodeFiles.FileHandle, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
+  const { size } = await handle.stat();
+  return new Uint8Array(Math.max(0, Math.min(end, size) - start));
+};
+
+const readRange = async (
+  system: FileSystem,
+  path: string,
+  start: number,
+  end: number,
+  room?: Uint8Array<ArrayBuffer>,
+): Promise<Uint8Array<ArrayBuffer>> => {
   const handle = await system.open(path, "r");
   try {
-    const { size } = await handle.stat();
-    const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
+    const fits = room !== undefined && end - start <= room.length;
+    const bytes = fits ? room.subarray(0, Math.max(0, end - start)) : await roomFor(handle, start, end);
     let done = 0;
     while (done < bytes.length) {
       const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
       if (bytesRead === 0) break;
       done += bytesRead;
     }
-    return done === bytes.length ? bytes : bytes.slice(0, done);
+    if (done === bytes.length) return bytes;
+    return fits ? bytes.subarray(0, done) : bytes.slice(0, done);
   } finally {
     await handle.close();
   }
@@ -213,7 +225,7 @@ export const nodeDisk = (system: FileSystem = nodeFiles): Disk => ({
       throw diskError(error, path);
     }
   },
-  readRange: (path, start, end) => translate(path, readRange(system, path, start, end)),
+  readRange: (path, start, end, room) => translate(path, readRange(system, path, start, end, room)),
   list: async (folder) => {
     try {
       return (await system.readdir(folder)).sort();

@@ -14,6 +14,14 @@ export function f32ToBytes(values: Float32Array): Uint8Array {
   return LITTLE ? bytes : swapped(bytes, 4);
 }
 
+/** Fills `into` with f32 values from as many little-endian bytes, which may lie anywhere. */
+export function f32Into(into: Float32Array, bytes: Uint8Array): void {
+  if (bytes.length !== into.byteLength) throw new RangeError(`${bytes.length} bytes are not ${into.length} f32`);
+  const raw = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+  raw.set(bytes);
+  if (!LITTLE) swapped(raw, 4);
+}
+
 /** f32 values from little-endian bytes, copied, so that the bytes may lie anywhere. The length must be a multiple of 4. */
 export function f32FromBytes(bytes: Uint8Array): Float32Array {
   if (bytes.length % 4 !== 0) throw new RangeError(`${bytes.length} bytes are no whole number of f32`);

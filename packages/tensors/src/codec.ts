@@ -45,6 +45,8 @@ export interface Codec {
   readonly name: string;
   /** Bits a parameter takes at most, for docs and choice. */
   readonly bitsPerParameter: number;
+  /** Its bytes are the values themselves, f32 little-endian, of which any part can be read alone; it refuses nothing but values that are not finite. */
+  readonly isPlain?: true;
   /** Only of a biased codec, which needs error feedback (see error-feedback.ts): by what its residual is multiplied before each update. */
   readonly feedback?: number;
   /** Bounds on the encoded length of `size` values; equal where a codec always takes as many. */

@@ -67,6 +67,7 @@ describe("allFinite", () => {
       values[99] = value;
       expect(allFinite(values.subarray(1))).toBe(false);
       expect(allFinite(values.subarray(0, 99))).toBe(true);
+      for (const at of [0, 4095, 4096, 9999]) expect(allFinite(new Float32Array(10_000).fill(value, at, at + 1))).toBe(false);
     }
   });
 });
@@ -87,8 +88,14 @@ it("the norm of values that come block by block has the bits of the norm of all 
   for (const size of [0, 1, 4095, 4096, 4097, 3 * 4096 + 17, 7 * 4096]) {
     const values = normals(size, size + 1);
     const blocks = new BlockNorm(size);
-    for (let from = 0; from < size; from += 4096) blocks.add(values.subarray(from, from + 4096));
+    for (let from = 0; from < size; from += 4096) expect(blocks.add(values.subarray(from, from + 4096))).toBe(true);
     expect(() => blocks.add(values)).toThrow(RangeError);
     expect(blocks.value()).toBe(norm(values));
   }
+});
+
+it("a block whose values are as large as can be has a norm, one with a value that is none has none", () => {
+  expect(new BlockNorm(4096).add(new Float32Array(4096).fill(-3.4028234663852886e38))).toBe(true);
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+    for (const at of [0, 2049, 4095]) expect(new BlockNorm(4096).add(normals(4096).fill(value, at, at + 1))).toBe(false);
 });

@@ -21,7 +21,10 @@ await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async
     storage: await remoteStorage(portLike(storage)),
     spool: diskSpool(nodeDisk(), spool),
     evaluate: () => Promise.reject(new Error("evaluation has a thread of its own")),
-    hash: (bytes) => createHash("sha256").update(bytes).digest("hex"),
+    newHasher: () => {
+      const hash = createHash("sha256");
+      return { update: (bytes) => hash.update(bytes), digest: () => hash.digest("hex") };
+    },
     mean: wasmMean(),
   });
   if (parentPort === null) return;
@@ -29,6 +32,7 @@ await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async
   const dropped = collector();
   answerCalls(parentPort, {
     initialWeights: compute.initialWeights.bind(compute),
+    follow: async (upload: SpooledUpload, sizeBytes: number) => compute.follow(upload, sizeBytes),
     takeIn: (upload: SpooledUpload) =>
       inTurn(async () => {
         const found = await compute.takeIn(upload);

@@ -1,5 +1,5 @@
 // f32: the values as they are, little-endian. Lossless.
-import { f32FromBytes, f32ToBytes } from "../bytes.ts";
+import { f32Into, f32ToBytes } from "../bytes.ts";
 import type { Codec } from "../codec.ts";
 import { allFinite } from "../reduce.ts";
 import { fault, wrongLength } from "./faults.ts";
@@ -9,6 +9,7 @@ const NOT_FINITE = fault("not-finite", "a value is NaN or infinite");
 export const f32: Codec = {
   name: "f32",
   bitsPerParameter: 32,
+  isPlain: true,
   leastBytes: (size) => 4 * size,
   mostBytes: (size) => 4 * size,
   encode: (update) => (allFinite(update) ? { ok: true, bytes: f32ToBytes(update) } : NOT_FINITE),
@@ -19,8 +20,8 @@ export const f32: Codec = {
       ok: true,
       reader: {
         next: (into) => {
-          into.set(f32FromBytes(bytes.subarray(at, at + 4 * into.length)));
-          at += 4 * into.length;
+          f32Into(into, bytes.subarray(at, at + into.byteLength));
+          at += into.byteLength;
           return allFinite(into) ? null : NOT_FINITE;
         },
       },

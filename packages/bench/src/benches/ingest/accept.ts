@@ -1,10 +1,13 @@
 // Part `accept` of bench `ingest`: updates of f32 from several senders' sockets to their verdicts, which come when the bytes are durable and
-// recorded, against writing and syncing as many bytes by hand in the same folder, by turns. Of each its fastest turn counts.
+// recorded, against writing and syncing the same bytes to as many files by hand in the same folder, by turns. By turns too a bare server takes
+// them (support/bare-server-process.ts): what is lost between its rate and that by hand is lost to sockets and SHA-256. Of each its fastest
+// turn counts.
 import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunDetail, RunSpec } from "@weft/protocol";
 import { randomStream } from "@weft/tensors";
 import type { BenchContext, Row } from "../../bench.ts";
+import { type BareServer, startBareServer } from "../../support/bare-server.ts";
 import { type Served, serve } from "../../support/coordinator-process.ts";
 import { processorMs } from "../../support/resident.ts";
 import { UpdateSender } from "../../support/update-sender.ts";
@@ -51,19 +54,20 @@ const runOf = (width: number, seed: number): RunSpec => ({
 });
 
 async function rawMs(folder: string, payloads: readonly Uint8Array[]): Promise<number> {
-  const path = join(folder, "by-hand");
-  const file = await open(path, "w");
+  const paths = payloads.map((_, index) => join(folder, `by-hand-${index}`));
   const beganMs = performance.now();
-  try {
-    for (const bytes of payloads) {
+  for (const [index, bytes] of payloads.entries()) {
+    const file = await open(paths[index] as string, "w");
+    try {
       await file.writeFile(bytes);
       await file.datasync();
+    } finally {
+      await file.close();
     }
-    return performance.now() - beganMs;
-  } finally {
-    await file.close();
-    await rm(path);
   }
+  const tookMs = performance.now() - beganMs;
+  for (const path of paths) await rm(path);
+  return tookMs;
 }
 
 async function acceptMs(senders: readonly UpdateSender[], payloads: readonly Uint8Array[]): Promise<number> {
@@ -75,7 +79,18 @@ async function acceptMs(senders: readonly UpdateSender[], payloads: readonly Uin
   return performance.now() - beganMs;
 }
 
-async function measure(coordinator: Served, { width, turns, share }: AcceptPlan, { seed, say }: Pick<BenchContext, "seed" | "say">) {
+/** Processor time of a process from now until the function it gives back is called; null where it is not told. */
+function watchProcessor(pid: number): () => number | null {
+  const before = processorMs(pid);
+  return () => (before === null ? null : (processorMs(pid) as number) - before);
+}
+
+async function measure(
+  coordinator: Served,
+  bare: BareServer,
+  { width, turns, share }: AcceptPlan,
+  { seed, say }: Pick<BenchContext, "seed" | "say">,
+): Promise<readonly Row[]> {
   const parameters = parametersOf(width);
   const run = (await coordinator.command({ type: "create-run", spec: runOf(width, seed) }))?.run ?? "";
   const senders = await Promise.all(Array.from({ length: SENDERS }, () => UpdateSender.connect(coordinator.url, run)));
@@ -83,16 +98,18 @@ async function measure(coordinator: Served, { width, turns, share }: AcceptPlan,
   const payloads = senders.map(() => Float32Array.from({ length: parameters }, () => random.uniform() - 0.5));
   const megabytes = (SENDERS * 4 * parameters) / 1e6;
   say(`${SENDERS} updates of ${parameters.toLocaleString("en")} parameters, ${turns} times ...`);
-  const spentBefore = processorMs(coordinator.pid);
-  let [raw, accept] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  const [spent, bareSpent] = [watchProcessor(coordinator.pid), watchProcessor(bare.pid)];
+  let [raw, least, accept] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (let turn = 0; turn < turns; turn++) {
     // Bytes that are stored already are not written again.
     for (const values of payloads) values[0] = random.uniform();
     const bytes = payloads.map((values) => new Uint8Array(values.buffer));
     raw = Math.min(raw, await rawMs(coordinator.data, bytes));
+    least = Math.min(least, await bare.send(bytes));
     accept = Math.min(accept, await acceptMs(senders, bytes));
   }
-  const spent = spentBefore === null ? null : (processorMs(coordinator.pid) as number) - spentBefore;
+  const perMegabyte = (ms: number | null): number | null => (ms === null ? null : ms / (megabytes * turns));
+  const [cost, bareCost] = [perMegabyte(spent()), perMegabyte(bareSpent())];
   for (const sender of senders) sender.close();
   const { round } = await coordinator.json<RunDetail>(`/api/runs/${run}`);
   const counted = round.leases.filter(({ state }) => state === "in").length;
@@ -111,17 +128,25 @@ async function measure(coordinator: Served, { width, turns, share }: AcceptPlan,
       share === null ? null : { at: "least", value: share },
       "by hand, in the same run",
     ),
+    row("of the rate of a bare server", least / accept, "", null, "which receives, hashes, writes and syncs, and does nothing else"),
+    row("a bare server of the rate of writing and syncing", raw / least, "", null, "what sockets and SHA-256 leave of it here"),
     row("from the socket to durable", megabytes / (accept / 1000), "MB/s", null, `${SENDERS} senders on the same processors`),
     row("updates that the run counts", counted, "", { at: "least", value: SENDERS * turns }, "all that were sent"),
-    row("processor time of the coordinator", spent === null ? null : spent / (megabytes * turns), "ms/MB", null, "where Linux tells it"),
-    row("writing and syncing by hand", megabytes / (raw / 1000), "MB/s", null, "one sync an update"),
+    row("processor time of the coordinator", cost, "ms/MB", null, "where Linux tells it"),
+    row("processor time of the bare server", bareCost, "ms/MB", null, "where Linux tells it"),
+    row("writing and syncing by hand", megabytes / (raw / 1000), "MB/s", null, "a file and a sync for each update"),
   ];
 }
 
 export async function acceptRows(plan: AcceptPlan, context: Pick<BenchContext, "seed" | "say">): Promise<readonly Row[]> {
   const coordinator = await serve();
   try {
-    return await measure(coordinator, plan, context);
+    const bare = await startBareServer(coordinator.data);
+    try {
+      return await measure(coordinator, bare, plan, context);
+    } finally {
+      await bare.stop();
+    }
   } finally {
     await coordinator.stop();
   }
