@@ -2,6 +2,7 @@
 import { gunzip, isGzip, type NamedBytes, sha256 } from "./bytes.ts";
 import { DatasetFault } from "./fault.ts";
 import { importIdx } from "./import-images.ts";
+import { importRoles } from "./import-roles.ts";
 import { importText } from "./import-text.ts";
 import type { About, ImportedDataset } from "./shards.ts";
 
@@ -36,6 +37,23 @@ const idxFiles = (folder: string, hashes: readonly [string, string, string, stri
       ["t10k-labels-idx1-ubyte", 10_008],
     ] as const
   ).map(([name, sizeBytes], index) => ({ name, sizeBytes, sha256: hashes[index] ?? "", address: `${folder}/${name}.gz` }));
+
+/** What the recipes of tinyshakespeare share: they cut one file in two ways. */
+const TINYSHAKESPEARE = {
+  source: "https://github.com/karpathy/char-rnn/blob/master/data/tinyshakespeare/input.txt",
+  license: "LicenseRef-PublicDomain",
+  attribution: "William Shakespeare (1564-1616). The text is in the public domain; collected by Andrej Karpathy.",
+  citation:
+    "Karpathy, A. (2015). The Unreasonable Effectiveness of Recurrent Neural Networks. https://karpathy.github.io/2015/05/21/rnn-effectiveness/",
+} as const;
+const TINYSHAKESPEARE_FILES: readonly RecipeFile[] = [
+  {
+    name: "input.txt",
+    sizeBytes: 1_115_394,
+    sha256: "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    address: "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+  },
+];
 
 export const RECIPES: Readonly<Record<string, Recipe>> = {
   mnist: {
@@ -82,21 +100,21 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
       id: "tinyshakespeare",
       name: "Tiny Shakespeare",
       description: "1,115,394 characters of Shakespeare's plays, as used to introduce character models; the last tenth is held out.",
-      source: "https://github.com/karpathy/char-rnn/blob/master/data/tinyshakespeare/input.txt",
-      license: "LicenseRef-PublicDomain",
-      attribution: "William Shakespeare (1564-1616). The text is in the public domain; collected by Andrej Karpathy.",
-      citation:
-        "Karpathy, A. (2015). The Unreasonable Effectiveness of Recurrent Neural Networks. https://karpathy.github.io/2015/05/21/rnn-effectiveness/",
+      ...TINYSHAKESPEARE,
     },
-    files: [
-      {
-        name: "input.txt",
-        sizeBytes: 1_115_394,
-        sha256: "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-        address: "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
-      },
-    ],
+    files: TINYSHAKESPEARE_FILES,
     make: (about, files) => importText({ about, files, heldOutFraction: 0.1 }),
+  },
+  "tinyshakespeare-by-role": {
+    about: {
+      id: "tinyshakespeare-by-role",
+      name: "Tiny Shakespeare, by role",
+      description:
+        "The same plays laid out by who speaks, so that each role can be a client; the last fifth of each role's lines is held out.",
+      ...TINYSHAKESPEARE,
+    },
+    files: TINYSHAKESPEARE_FILES,
+    make: (about, files) => importRoles({ about, files }),
   },
 };
 

@@ -1,4 +1,5 @@
 // Import of text as characters: plain UTF-8 files, and JSON lines with one document each. Knows no disk.
+import type { Role } from "@weft/protocol";
 import { type NamedBytes, textOf, unpacked } from "./bytes.ts";
 import { DatasetFault } from "./fault.ts";
 import { type About, assembleText, type ImportedDataset } from "./shards.ts";
@@ -24,15 +25,16 @@ const join = (pieces: readonly Uint16Array[]): Uint16Array => {
   return whole;
 };
 
-const checkFraction = (fraction: number): void => {
+export const checkFraction = (fraction: number): void => {
   if (!(fraction >= 0 && fraction < 1)) throw new DatasetFault(`The held-out fraction is ${fraction}; it must be at least 0 and below 1.`);
 };
 
-/** `cut` says where the held-out part of a file begins, in characters. */
-const assemble = async (
+/** Makes tokens of the characters; `said` is what else was done, and `roles` are those of the training text in its order. */
+export const assembleCharacters = async (
   { about, files }: TextOptions,
   texts: readonly { readonly train: string; readonly heldOut: string }[],
   said: string,
+  roles?: readonly Role[],
 ): Promise<ImportedDataset> => {
   const alphabet = alphabetOf(texts.flatMap(({ train, heldOut }) => [train, heldOut]));
   if (alphabet.length < 2) throw new DatasetFault(`${files[0]?.name ?? "The text"}: fewer than two different characters.`);
@@ -47,10 +49,11 @@ const assemble = async (
     { kind: "text", alphabet },
     join(texts.map(({ train }) => encodeText(alphabet, train))),
     join(texts.map(({ heldOut }) => encodeText(alphabet, heldOut))),
+    roles,
   );
 };
 
-const percent = (fraction: number): string => `${Math.round(fraction * 1000) / 10} %`;
+export const percent = (fraction: number): string => `${Math.round(fraction * 1000) / 10} %`;
 
 export const importText = async (options: TextOptions): Promise<ImportedDataset> => {
   const { files, heldOutFraction = 0.1 } = options;
@@ -65,7 +68,7 @@ export const importText = async (options: TextOptions): Promise<ImportedDataset>
       return { train: characters.slice(0, cut).join(""), heldOut: characters.slice(cut).join("") };
     }),
   );
-  return assemble(options, texts, `The last ${percent(heldOutFraction)} of each file are held out.`);
+  return assembleCharacters(options, texts, `The last ${percent(heldOutFraction)} of each file are held out.`);
 };
 
 /** One line's text, or why it has none. */
@@ -96,7 +99,7 @@ export const importJsonl = async (options: TextOptions): Promise<ImportedDataset
       return { train: text(documents.slice(0, cut)), heldOut: text(documents.slice(cut)) };
     }),
   );
-  return assemble(
+  return assembleCharacters(
     options,
     texts,
     `Each document ends with an empty line; the last ${percent(heldOutFraction)} of each file's documents are held out.`,

@@ -4,6 +4,7 @@ export { EMBEDDED_IDS, type EmbeddedId, embeddedDataset, type ReadEmbedded } fro
 export { DatasetFault } from "./fault.ts";
 export { type FetchBytes, type FetchProgress, fetchDataset, RECIPES, type Recipe } from "./fetch.ts";
 export { type CsvOptions, type FractionSplit, type IdxOptions, type IdxPair, importCsv, importIdx, SPLIT_SEED } from "./import-images.ts";
+export { importRoles } from "./import-roles.ts";
 export { importJsonl, importText, type TextOptions } from "./import-text.ts";
 export { clientsOf } from "./partitions/clients.ts";
 export { type Partition, type PartitionKind, type PartitionOptions, partitionOf } from "./partitions/partition.ts";

@@ -1,5 +1,5 @@
 // Samples of a data set as batches: finds the shards, checks and caches them, decodes rows. Knows no sampler and no network.
-import type { DatasetManifest, Shard } from "@weft/protocol";
+import type { DatasetManifest, Role, Shard } from "@weft/protocol";
 import type { Batch } from "@weft/tensors";
 import { DatasetFault } from "./fault.ts";
 import { type ImageForm, labelBytesOf, type TextForm, tokenBytesOf, valuesOf } from "./shards.ts";
@@ -19,6 +19,8 @@ export interface DatasetReader {
   windows(starts: ArrayLike<number>, context: number, rows: number): Promise<Batch>;
   /** Of all images, in order; reads every shard once. Null for a text. */
   labels(): Promise<Uint16Array | null>;
+  /** Whose the training text is, one part after another; null where the data set does not say, and of what is held out. */
+  readonly roles: readonly Role[] | null;
 }
 
 /** Shards kept in memory by one reader: all of the embedded sets, and half of MNIST. */
@@ -67,6 +69,7 @@ export const datasetReader = (manifest: DatasetManifest, blobs: ShardSource, spl
 
   return {
     samples,
+    roles: split === "train" ? (manifest.roles ?? null) : null,
     images: async (indices, rows) => {
       if (form.kind !== "images") throw new RangeError(`${manifest.id} is a text`);
       check(indices, rows, samples, "image");

@@ -1,5 +1,5 @@
 // Makes shards and the manifest from samples: the layouts that DataForm in @weft/protocol describes. Knows no file format.
-import { DatasetManifest, type Shard, type SourceFile } from "@weft/protocol";
+import { DatasetManifest, type Role, type Shard, type SourceFile } from "@weft/protocol";
 import { randomStream } from "@weft/tensors";
 import { type NamedBytes, sha256 } from "./bytes.ts";
 import { DatasetFault } from "./fault.ts";
@@ -105,6 +105,7 @@ const assemble = (
   form: DatasetManifest["form"],
   train: Part[],
   heldOut: Part[],
+  roles?: readonly Role[],
 ): ImportedDataset => {
   const { preprocessing, ...rest } = about;
   const found = DatasetManifest.safeParse({
@@ -115,6 +116,7 @@ const assemble = (
     form,
     train: train.map(({ shard }) => shard),
     heldOut: heldOut.map(({ shard }) => shard),
+    ...(roles === undefined ? {} : { roles }),
   });
   if (!found.success) {
     const issue = found.error.issues[0];
@@ -147,8 +149,9 @@ export const assembleText = async (
   form: TextForm,
   train: Uint16Array,
   heldOut: Uint16Array,
+  roles?: readonly Role[],
 ): Promise<ImportedDataset> => {
   if (train.length < 2) throw new DatasetFault("The text is too short: fewer than two characters are left to train on.");
   const sources = await Promise.all(files.map(sourceFile));
-  return assemble(about, did, sources, form, await textParts(form, train), await textParts(form, heldOut));
+  return assemble(about, did, sources, form, await textParts(form, train), await textParts(form, heldOut), roles);
 };

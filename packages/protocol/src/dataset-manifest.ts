@@ -2,6 +2,7 @@
 // Knows nothing of how files become shards.
 import * as z from "zod/mini";
 import { DatasetId, Sha256 } from "./ids.ts";
+import { MAX_CLIENTS } from "./limits.ts";
 
 const count = z.int().check(z.gte(0), z.lte(1_000_000_000_000));
 
@@ -35,7 +36,11 @@ export const DataForm = z.discriminatedUnion("kind", [
 ]);
 export type DataForm = z.infer<typeof DataForm>;
 
-export const DatasetManifest = z.strictObject({
+/** Whose words a part of a text is: so many characters of the training text. Its name has no control or invisible characters. */
+export const Role = z.strictObject({ name: z.string().check(z.regex(/^[^\p{C}]{1,160}$/u)), characters: count.check(z.gte(1)) });
+export type Role = z.infer<typeof Role>;
+
+const DatasetFields = z.strictObject({
   format: z.literal("weft-dataset/1"),
   id: DatasetId,
   name: z.string().check(z.minLength(1), z.maxLength(80)),
@@ -50,7 +55,25 @@ export const DatasetManifest = z.strictObject({
   form: DataForm,
   train: z.array(Shard).check(z.minLength(1), z.maxLength(100_000)),
   heldOut: z.array(Shard).check(z.maxLength(100_000)),
+  /** Of a text that is laid out by role: the training text is theirs, one after another in this order. Absent: nothing is known of roles. */
+  roles: z.optional(z.array(Role).check(z.minLength(1), z.maxLength(MAX_CLIENTS))),
+});
+
+/** Why the roles cannot be those of the data set; null where they can. */
+function rolesProblem({ form, roles, train }: z.infer<typeof DatasetFields>): string | null {
+  if (roles === undefined) return null;
+  if (form.kind !== "text") return "only a text has roles";
+  if (new Set(roles.map(({ name }) => name)).size !== roles.length) return "two roles have the same name";
+  const characters = roles.reduce((sum, role) => sum + role.characters, 0);
+  const there = totalSamples(train);
+  return characters === there ? null : `the roles have ${characters} characters, the training text ${there}`;
+}
+
+export const DatasetManifest = DatasetFields.check((found) => {
+  const problem = rolesProblem(found.value);
+  if (problem !== null) found.issues.push({ code: "custom", input: found.value, path: ["roles"], message: problem });
 });
 export type DatasetManifest = z.infer<typeof DatasetManifest>;
 
+/** Images, or characters of a text. */
 export const totalSamples = (shards: readonly Shard[]): number => shards.reduce((sum, shard) => sum + shard.samples, 0);

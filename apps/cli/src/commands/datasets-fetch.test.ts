@@ -163,7 +163,10 @@ describe("a fetch that is refused", () => {
 
   it("an unknown name: named with those that there are", async () => {
     const message = await refusal(["datasets", "fetch", "constructor\u001b[31m", "--data", data]);
-    await nothing(message, /^There is no recipe for "constructor\?\[31m"; there are mnist, fashion-mnist, tinyshakespeare, copperfield\.$/);
+    await nothing(
+      message,
+      /^There is no recipe for "constructor\?\[31m"; there are mnist, fashion-mnist, tinyshakespeare, tinyshakespeare-by-role, copperfield\.$/,
+    );
   });
 
   it("a download that is refused leaves a folder that has other sets as it was", async () => {

@@ -8,6 +8,7 @@ import {
   importCsv,
   importIdx,
   importJsonl,
+  importRoles,
   importText,
   RECIPES,
 } from "@weft/datasets";
@@ -80,6 +81,7 @@ const store = async (folder: string, dataset: ImportedDataset): Promise<void> =>
   say(
     `${manifest.id}: ${outcome}; ${kindOf(manifest)}; ${totalSamples(manifest.train)} ${unit} to train on, ${totalSamples(manifest.heldOut)} held out; ${manifest.license}.`,
   );
+  if (manifest.roles !== undefined) say(`${manifest.roles.length} roles, each of which can be a client of a federated run.`);
   if (outcome === "added") say(`A run uses it with "dataset": "${manifest.id}" in its specification.`);
 };
 
@@ -183,12 +185,19 @@ export function registerDatasets(program: Command, download?: typeof globalThis.
       },
     );
 
-  for (const [kind, make, what] of [
-    ["text", importText, "plain UTF-8 text, read character by character; the end of each file is held out"],
-    ["jsonl", importJsonl, 'JSON lines, a document each: {"text": "..."}; the last documents of each file are held out'],
+  for (const [kind, make, what, part, heldOut] of [
+    ["text", importText, "plain UTF-8 text, read character by character; the end of each file is held out", "each file", "0.1"],
+    [
+      "jsonl",
+      importJsonl,
+      'JSON lines, a document each: {"text": "..."}; the last documents of each file are held out',
+      "each file",
+      "0.1",
+    ],
+    ["plays", importRoles, 'plays with a line "NAME:" before each speech, laid out by role', "each role's lines", "0.2"],
   ] as const)
     withAbout(imports.command(`${kind} <files...>`).description(what))
-      .option("--held-out <fraction>", "the part of each file that is held out", "0.1")
+      .option("--held-out <fraction>", `the part of ${part} that is held out`, heldOut)
       .action(async (paths: string[], options: AboutOptions & { heldOut: string }) => {
         const files = await Promise.all(paths.map((path) => readLocal(path)));
         const about = aboutOf(

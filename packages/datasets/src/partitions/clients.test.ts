@@ -4,9 +4,11 @@ import { describe, expect, it } from "vitest";
 import { drawSample, visitedSample } from "../../../training/src/sampler.ts";
 import { DatasetFault } from "../fault.ts";
 import { importCsv } from "../import-images.ts";
+import { importRoles } from "../import-roles.ts";
 import { importText } from "../import-text.ts";
 import { datasetReader } from "../reader.ts";
 import type { ImportedDataset } from "../shards.ts";
+import { decodeTokens } from "../text.ts";
 import { volunteerData } from "../volunteer-data.ts";
 import { clientsOf } from "./clients.ts";
 
@@ -91,5 +93,31 @@ describe("a visit to a client", () => {
     const gpt = { kind: "gpt", context: 4 };
     await expect(clientsOf(specOf({ kind: "dirichlet", alpha: 1 }, gpt), reader)).rejects.toThrow(DatasetFault);
     await expect(clientsOf(specOf({ kind: "role" }, gpt), reader)).rejects.toThrow("does not say which part of its text is whose");
+  });
+
+  it("by role is made of windows that lie in one role's words alone; a role that fills no window is no client", async () => {
+    const play = "ADA:\nadadadadadadad\nadad\n\nBO:\nb\nb\n\nCY:\ncycycy\ncycycy\ncy\n\n";
+    const set = await importRoles({ about: ABOUT, files: [{ name: "own.txt", bytes: bytes(play) }] });
+    const reader = datasetReader(set.manifest, blobsOf(set), "train");
+    const spec = (clients: number): RunSpec =>
+      ({
+        seed: 5,
+        model: { kind: "lstm", context: 4 },
+        sampler: { kind: "clients", clients, perRound: 1, epochs: 1, partition: { kind: "role" } },
+      }) as RunSpec;
+    await expect(clientsOf(spec(3), reader)).rejects.toThrow(
+      "2 of the data set's 3 roles have more than 4 characters: sampler.clients must be 2, not 3.",
+    );
+    const clients = await clientsOf(spec(2), reader);
+    const alphabet = set.manifest.form.kind === "text" ? set.manifest.form.alphabet : [];
+    const wordsOf = async (client: number): Promise<string[]> => {
+      const starts = Array.from({ length: clients.size(client) }, (_, index) => clients.sample(client, index));
+      const { inputs, targets } = await reader.windows(starts, 4, starts.length);
+      return starts.map((_, row) => decodeTokens(alphabet, [...inputs.slice(4 * row, 4 * row + 4), targets[4 * row + 3] as number]));
+    };
+    expect(await wordsOf(0)).toEqual(["adada", "adada", "adada"]);
+    expect(await wordsOf(1)).toEqual(["cycyc", "cy\ncy", "ycycy"]);
+    expect(() => clients.size(2)).toThrow(RangeError);
+    expect(() => clients.sample(1, 3)).toThrow(RangeError);
   });
 });

@@ -3,6 +3,7 @@
 import { type RunSpec, readsText } from "@weft/protocol";
 import { DatasetFault } from "../fault.ts";
 import type { DatasetReader } from "../reader.ts";
+import { byRole } from "./by-role.ts";
 import { type Partition, partitionOf } from "./partition.ts";
 
 /**
@@ -13,8 +14,11 @@ export async function clientsOf(spec: Pick<RunSpec, "sampler" | "seed" | "model"
   const { sampler, seed, model } = spec;
   if (sampler.kind !== "clients") throw new RangeError(`the sampler ${sampler.kind} has no clients`);
   const { clients, partition } = sampler;
-  if (partition.kind === "role")
-    throw new DatasetFault("The data set does not say which part of its text is whose: no client can be made of a role.");
+  if (partition.kind === "role") {
+    if (!readsText(model) || reader.roles === null)
+      throw new DatasetFault("The data set does not say which part of its text is whose: no client can be made of a role.");
+    return byRole(reader.roles, clients, model.context);
+  }
   if (!readsText(model)) return partitionOf(partition, { seed, clients, samples: reader.samples, labels: await reader.labels() });
   const { context } = model;
   // Each window needs the token after its last.
