@@ -11,7 +11,7 @@ import {
   type LedgerRecord,
   type StreamRange,
 } from "@weft/protocol";
-import { contributionWeights, learningRate, mergedRanges, positionsOf, visitSamples, withoutFirst } from "@weft/training";
+import { contributionWeights, learningRate, mergedRanges, positionsOf, samplesCounted, visitSamples, withoutFirst } from "@weft/training";
 import type { Findings } from "./findings.ts";
 import type { VersionPoint } from "./lineage.ts";
 
@@ -147,7 +147,7 @@ export class Accounting {
     if (opened.start !== tip.position) wrong(`The round begins at position ${opened.start} of the sample stream; ${tip.position} is due.`);
     const batch = spec.training.mode === "gradient" ? spec.training.samplesPerVersion : 0;
     if (opened.samples !== batch) wrong(`The round has ${opened.samples} samples; the specification says ${batch}.`);
-    const due = learningRate(spec, tip.steps);
+    const due = learningRate(spec, { steps: tip.steps, samples: samplesCounted(tip) });
     const rate = f32FromHex(opened.learningRate);
     if (!(Math.abs(rate - due) <= RATE_TOLERANCE * due))
       wrong(`The round's learning rate is ${rate}; the specification's schedule gives ${due}.`);

@@ -58,6 +58,25 @@ describe("a run specification", () => {
     ["training.samplesPerVersion", 1e12, "training.samplesPerVersion", /at most/],
     ["training.optimizer.learningRate", Number.NaN, "training.optimizer.learningRate", /number/],
     ["training.optimizer.learningRate", "0.1", "training.optimizer.learningRate", /number/],
+    ["training.schedule", { kind: "exponential", warmupVersions: 0 }, "training.schedule.kind", /known kinds/],
+    ["training.schedule", { kind: "constant", by: "hours", warmupVersions: 0 }, "training.schedule.by", /known kinds/],
+    ["training.schedule", { kind: "constant", by: "samples" }, "training.schedule.warmupSamples", /must be a number/],
+    ["training.schedule", { kind: "constant", warmupSamples: 9 }, "training.schedule.warmupVersions", /must be a number/],
+    [
+      "training.schedule",
+      { kind: "linear", by: "samples", warmupSamples: 0, finalFraction: 0 },
+      "training.schedule.samples",
+      /must be a number/,
+    ],
+    ["training.schedule", { kind: "cosine", warmupVersions: 0, finalFraction: 0, samples: 9 }, "training.schedule.samples", /not a field/],
+    ["training.schedule", { kind: "step", warmupVersions: 0, milestones: [], factor: 0.5 }, "training.schedule.milestones", /at least 1/],
+    ["training.schedule", { kind: "step", warmupVersions: 0, milestones: [4], factor: 2 }, "training.schedule.factor", /at most 1/],
+    [
+      "training.schedule",
+      { kind: "step", warmupVersions: 0, milestones: [4, 4], factor: 0.5 },
+      "training.schedule.milestones",
+      /must rise/,
+    ],
     ["training.codec", "gzip", "training.codec", /"f32" or "f16" or "int8"/],
     ["training.microBatch", 512, "training.microBatch", /at most training.samplesPerVersion/],
     ["round.deadlineMs", 1000, "round.deadlineMs", /at least round.leaseMs/],
@@ -77,6 +96,16 @@ describe("a run specification", () => {
       if (!parsed.ok) expect(parsed.message).toContain("for example");
     });
   }
+
+  it.each([
+    { kind: "constant", warmupVersions: 0, by: "versions" },
+    { kind: "constant", by: "samples", warmupSamples: 5_000 },
+    { kind: "linear", by: "samples", warmupSamples: 0, samples: 50_000, finalFraction: 0 },
+    { kind: "step", warmupVersions: 10, milestones: [100, 200], factor: 0.1 },
+    { kind: "step", by: "samples", warmupSamples: 0, milestones: [25_000], factor: 0.1 },
+  ])("with the schedule %j is a specification", (schedule) => {
+    expect(parseRunSpec(withField("training.schedule", schedule))).toMatchObject({ ok: true, value: { training: { schedule } } });
+  });
 
   it("of a model of text takes random windows alone, and lacks no field", () => {
     const lstm = { kind: "lstm", vocabulary: 90, context: 80, embedding: 8, layers: 2, hidden: 256 };
@@ -159,6 +188,19 @@ describe("a run specification", () => {
         { ...fedavg, training: visiting, sampler: { ...clients, partition: { kind: "role" } } },
         "sampler.partition.kind",
         /names its speakers/,
+      ],
+      [
+        "a schedule by samples of visits",
+        {
+          ...fedavg,
+          training: {
+            ...visiting,
+            inner: { ...fedavg.training.inner, schedule: { kind: "constant", by: "samples", warmupSamples: 0 } },
+          },
+          sampler: clients,
+        },
+        "training.inner.schedule.by",
+        /visits and not samples/,
       ],
       ["a lease beyond the largest", changed({ work: { kind: "steps", steps: 100_001 } }), "training.work.steps", /at most 100000/],
       ["a share above the whole", changed({ rounds: { kind: "quorum", leases: 8, share: 1.5 } }), "training.rounds.share", /at most 1/],

@@ -53,9 +53,14 @@ const GOOD: Record<string, string> = {
   "training.optimizer.epsilon": "1e-8",
   "training.optimizer.weightDecay": "0.01",
   "training.schedule": '{ "kind": "cosine", "warmupVersions": 10, "finalFraction": 0.1 }',
-  "training.schedule.kind": '"constant", "cosine" or "linear"',
+  "training.schedule.kind": '"constant", "cosine", "linear" or "step"',
+  "training.schedule.by": '"versions" or "samples", or leave it out',
   "training.schedule.warmupVersions": "10",
   "training.schedule.finalFraction": "0.1",
+  "training.schedule.warmupSamples": "1000",
+  "training.schedule.samples": "100000",
+  "training.schedule.milestones": "[100, 200]",
+  "training.schedule.factor": "0.1",
   "training.clipNorm": "1, or leave it out",
   "training.codec": '"f32", "f16", "int8", "int4", "ternary", "sign", "topk" or "auto"',
   "training.precision": '"f32" or "f16", or leave it out',
@@ -77,9 +82,14 @@ const GOOD: Record<string, string> = {
   "training.inner.optimizer.weightDecay": "0",
   "training.inner.clipNorm": "1, or leave it out",
   "training.inner.schedule": '{ "kind": "constant", "warmupVersions": 0 }',
-  "training.inner.schedule.kind": '"constant", "cosine" or "linear"',
+  "training.inner.schedule.kind": '"constant", "cosine", "linear" or "step"',
+  "training.inner.schedule.by": '"versions" or "samples", or leave it out',
   "training.inner.schedule.warmupVersions": "10",
   "training.inner.schedule.finalFraction": "0.1",
+  "training.inner.schedule.warmupSamples": "1000",
+  "training.inner.schedule.samples": "100000",
+  "training.inner.schedule.milestones": "[100, 200]",
+  "training.inner.schedule.factor": "0.1",
   "training.inner.keepState": "false",
   "training.rounds": '{ "kind": "quorum", "leases": 8 }',
   "training.rounds.kind": '"all", "quorum" or "async"',
@@ -164,7 +174,7 @@ function crossProblems(spec: RunSpec): SpecProblem[] {
       rule: `has ${model.channels.length} poolings, too many for ${model.height}x${model.width}`,
       good: "[8, 16]",
     });
-  problems.push(...samplerProblems(spec));
+  problems.push(...samplerProblems(spec), ...scheduleProblems(spec));
   if (round.deadlineMs < round.leaseMs)
     problems.push({
       field: "round.deadlineMs",
@@ -198,6 +208,21 @@ function samplerProblems({ model, sampler, training }: RunSpec): SpecProblem[] {
     problems.push({ field: "sampler.partition.kind", rule: "needs labels, which a text has not", good: '"iid" or "role"' });
   if (!isText && partition.kind === "role")
     problems.push({ field: "sampler.partition.kind", rule: "needs a text that names its speakers", good: '"iid"' });
+  return problems;
+}
+
+function scheduleProblems({ training, sampler }: RunSpec): SpecProblem[] {
+  const [field, schedule] =
+    training.mode === "gradient" ? ["training.schedule", training.schedule] : ["training.inner.schedule", training.inner.schedule];
+  const problems: SpecProblem[] = [];
+  if (schedule.by === "samples" && sampler.kind === "clients")
+    problems.push({
+      field: `${field}.by`,
+      rule: 'must be "versions" with the sampler "clients", whose positions are visits and not samples',
+      good: '"versions"',
+    });
+  if (schedule.kind === "step" && schedule.milestones.some((place, index, all) => index > 0 && place <= (all[index - 1] as number)))
+    problems.push({ field: `${field}.milestones`, rule: "must rise from each to the next", good: "[100, 200]" });
   return problems;
 }
 

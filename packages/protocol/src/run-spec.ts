@@ -87,11 +87,32 @@ export type OptimizerSpec = z.infer<typeof OptimizerSpec>;
 export const InnerOptimizerSpec = z.discriminatedUnion("kind", [SgdSpec, AdamwSpec]);
 export type InnerOptimizerSpec = z.infer<typeof InnerOptimizerSpec>;
 
-/** Factor on the learning rate as a function of the step alone: how many rounds lie behind the weights. */
+const byVersions = { by: z.optional(z.literal("versions")), warmupVersions: int(0, 10_000_000) };
+/** Samples that a schedule may speak of: a run of the largest leases for ten million versions stays below. */
+const samplePlace = (low: number) => int(low, 1_000_000_000_000);
+const bySamples = { by: z.literal("samples"), warmupSamples: samplePlace(0) };
+const falling = { finalFraction: real(0, 1) };
+const factor = real(1e-6, 1);
+const milestones = <T extends z.ZodMiniNumberFormat>(place: T) => z.array(place).check(z.minLength(1), z.maxLength(100));
+
+/**
+ * Factor on the learning rate as a function of the weights' place alone: how many rounds lie behind them, or, `by` samples, how many samples they
+ * have counted. So it falls alike whatever a round's leases were. By versions `cosine` and `linear` end with the run, by samples at `samples`.
+ */
 export const ScheduleSpec = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("constant"), warmupVersions: int(0, 10_000_000) }),
-  z.strictObject({ kind: z.literal("cosine"), warmupVersions: int(0, 10_000_000), finalFraction: real(0, 1) }),
-  z.strictObject({ kind: z.literal("linear"), warmupVersions: int(0, 10_000_000), finalFraction: real(0, 1) }),
+  z.discriminatedUnion("by", [
+    z.strictObject({ kind: z.literal("constant"), ...byVersions }),
+    z.strictObject({ kind: z.literal("constant"), ...bySamples }),
+  ]),
+  z.discriminatedUnion("by", [
+    z.strictObject({ kind: z.enum(["cosine", "linear"]), ...byVersions, ...falling }),
+    z.strictObject({ kind: z.enum(["cosine", "linear"]), ...bySamples, samples: samplePlace(1), ...falling }),
+  ]),
+  /** Times `factor` at each of the places `milestones`. */
+  z.discriminatedUnion("by", [
+    z.strictObject({ kind: z.literal("step"), ...byVersions, milestones: milestones(int(1, 10_000_000)), factor }),
+    z.strictObject({ kind: z.literal("step"), ...bySamples, milestones: milestones(samplePlace(1)), factor }),
+  ]),
 ]);
 export type ScheduleSpec = z.infer<typeof ScheduleSpec>;
 
@@ -226,7 +247,7 @@ export const LocalStepsTraining = z.strictObject({
     optimizer: InnerOptimizerSpec,
     /** Norm to which the gradient of a local step is clipped; absent: not clipped. */
     clipNorm,
-    /** Factor on the inner learning rate by the version that a lease begins on, never by a volunteer's own count of steps. */
+    /** Factor on the inner learning rate by the weights that a lease begins on, never by a volunteer's own count of steps. */
     schedule: ScheduleSpec,
     /** Whether a volunteer keeps the inner optimiser's state from one lease to its next; otherwise each lease begins without one. */
     keepState: z.boolean(),

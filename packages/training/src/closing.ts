@@ -5,7 +5,7 @@ import { type Endings, inCanonicalOrder, liveEnds } from "./endings.ts";
 import type { CloseRound, Decision, Effect, Input } from "./inputs.ts";
 import { isCheckpointDue, isEvaluationDue } from "./owed.ts";
 import { closesAtMs, contributionWeights } from "./rounds.ts";
-import { learningRate } from "./schedule.ts";
+import { learningRate, type Place, samplesCounted } from "./schedule.ts";
 import { hasLocalSteps, isComplete, type ReadonlyLease, type ReadonlyRound, type ReadonlyRun, type VersionPoint } from "./state.ts";
 
 /**
@@ -14,7 +14,7 @@ import { hasLocalSteps, isComplete, type ReadonlyLease, type ReadonlyRound, type
  */
 export function sequelOf(
   spec: RunSpec,
-  { version, position, steps }: Pick<VersionPoint, "version" | "position" | "steps">,
+  { version, position, steps, samples }: Pick<VersionPoint, "version" | "position"> & Place,
 ): EventOf<"round-opened" | "run-finished"> {
   if (steps >= spec.training.versions) return { type: "run-finished", version };
   return {
@@ -22,7 +22,7 @@ export function sequelOf(
     base: version,
     start: position,
     samples: spec.training.mode === "gradient" ? spec.training.samplesPerVersion : 0,
-    learningRate: f32ToHex(learningRate(spec, steps)),
+    learningRate: f32ToHex(learningRate(spec, { steps, samples })),
   };
 }
 
@@ -127,7 +127,8 @@ export function decideClosed(state: ReadonlyRun, input: Extract<Input, { kind: "
   const version = round.base + 1;
   const steps = state.steps + 1;
   const cut = hasLocalSteps(state) ? round.cut : round.samples;
-  const sequel = sequelOf(state.spec, { version, position: round.start + cut, steps });
+  const samples = samplesCounted(state) + countedIn(round).reduce((sum, counted) => sum + counted.samples, 0);
+  const sequel = sequelOf(state.spec, { version, position: round.start + cut, steps, samples });
   const ends = hasLocalSteps(state) ? endsWith(state, round, version, sequel.type === "run-finished") : { events: [], effects: [] };
   const effects: Effect[] = [...ends.effects];
   if (isEvaluationDue(state.spec, version, steps)) effects.push({ kind: "evaluate", version, weights: input.weights });

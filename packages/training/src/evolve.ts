@@ -17,6 +17,7 @@ import { concernedBy, leadsTo, leaseStanding, type MachineName, standingOf } fro
 import { isCheckpointDue, isEvaluationDue } from "./owed.ts";
 import { fillsQuorum } from "./rounds.ts";
 import {
+  baseOf,
   bookOf,
   hasLocalSteps,
   isEstablished,
@@ -237,7 +238,7 @@ function assign(state: RunState, event: EventOf<"lease-assigned">, atMs: number)
   const { round } = state;
   if (round === null) throw new ImpossibleEvent(event, "no round is open");
   const { lease: id, attempt, volunteer, deadlineAtMs } = event;
-  const { version, weights, deltas, steps, spec } = state;
+  const { version, spec } = state;
   if (event.base !== (hasLocalSteps(state) ? version : undefined))
     throw new ImpossibleEvent(event, `it is computed on version ${version}, not ${event.base}`);
   const codec = event.codec ?? spec.training.codec;
@@ -246,8 +247,7 @@ function assign(state: RunState, event: EventOf<"lease-assigned">, atMs: number)
   if (lease.start !== event.start || lease.samples !== event.samples)
     throw new ImpossibleEvent(event, `lease ${id} is another piece of work`);
   if (attempt !== lease.assignments.length + 1) throw new ImpossibleEvent(event, `the next attempt is ${lease.assignments.length + 1}`);
-  const base = { version, weights, deltas, steps };
-  lease.assignments.push({ attempt, volunteer, assignedAtMs: atMs, deadlineAtMs, codec, base, end: null });
+  lease.assignments.push({ attempt, volunteer, assignedAtMs: atMs, deadlineAtMs, codec, base: baseOf(state), end: null });
   round.waiting.delete(id);
   round.out.add(id);
   change(state, volunteer, ({ open }) => {

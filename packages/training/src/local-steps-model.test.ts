@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createDesk, type Desk, effectOf, key, localStepsOf, typesOf, verdictOf } from "../test/desk.ts";
 import type { AssignmentGiven, Input } from "./inputs.ts";
+import { samplesCounted } from "./schedule.ts";
 import { bookOf, liveAssignments, pointOf } from "./state.ts";
 
 const PEOPLE = 5;
@@ -188,6 +189,7 @@ function createPlay(rounds: ReturnType<typeof localStepsOf>["training"]["rounds"
     if (state.version === points.length) {
       points.push(pointOf(state));
       const { position, pending = [] } = pointOf(state);
+      expect(samplesCounted(state), "the schedule's place is what the weights have counted").toBe(book.counted[state.version]?.size ?? 0);
       const whole = [...(book.counted[state.version] ?? []), ...everyPosition(pending)].sort((a, b) => a - b);
       expect(whole, "each position below the version's is counted in it or pending, and none is both").toEqual(
         Array.from({ length: position }, (_, index) => index),

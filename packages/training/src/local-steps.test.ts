@@ -246,6 +246,39 @@ describe("what a version leaves uncounted", () => {
   });
 });
 
+describe("a schedule by samples", () => {
+  const schedule = { kind: "linear", by: "samples", warmupSamples: 0, samples: 100, finalFraction: 0 } as const;
+  const inner = { ...localStepsOf().training.inner, schedule };
+  const rateOf = ({ learningRate }: AssignmentGiven): number => f32FromHex(learningRate ?? expect.fail());
+
+  it("goes by what each lease's weights have counted, late answers and roll-backs included", () => {
+    const desk = openDesk([1, 2, 3], localStepsOf({ rounds: { kind: "async", buffer: 1 }, versions: 100, inner }));
+    const [first, second, third] = takeAll(desk, [1, 2, 3]) as [AssignmentGiven, AssignmentGiven, AssignmentGiven];
+    expect([first, second, third].map(rateOf)).toEqual([0.1, 0.1, 0.1].map(Math.fround));
+    desk.answer(third);
+    desk.close();
+    // Eight of 24 positions are counted; the others are pending.
+    const point = pointOf(desk.state);
+    const fourth = desk.take(3);
+    expect(rateOf(fourth)).toBe(Math.fround(0.1 * 0.92));
+    desk.answer(first);
+    desk.close();
+    expect(rateOf(desk.take(1))).toBe(Math.fround(0.1 * 0.84));
+    desk.send({ kind: "roll-back", by: "admin", point });
+    expect(rateOf(desk.take(2))).toBe(Math.fround(0.1 * 0.92));
+    desk.restart();
+    expect(rateOf(desk.take(1))).toBe(Math.fround(0.1 * 0.92));
+  });
+
+  it("goes on where the version stood from which a run begins", () => {
+    const at = { change: "resume", run: "other", version: 7, seq: 1, head: "0".repeat(64), steps: 2, optimizer: null } as const;
+    const desk = createDesk(localStepsOf({ inner }), { origin: { ...at, position: 24, pending: [{ start: 4, length: 6 }] } });
+    desk.send({ kind: "tick" });
+    desk.join(1);
+    expect(rateOf(desk.take(1))).toBe(Math.fround(0.1 * 0.82));
+  });
+});
+
 describe("visits to clients", () => {
   const sampler = { kind: "clients", clients: 3, perRound: 2, epochs: 5, partition: { kind: "iid" } } as const;
   it("are leases of one position and all of a client's samples", () => {

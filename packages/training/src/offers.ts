@@ -8,6 +8,7 @@ import type { Decision } from "./inputs.ts";
 import { leaseSamples, stepsSamples } from "./lease-size.ts";
 import { assignedReason, nothingLeftReason } from "./reasons.ts";
 import {
+  baseOf,
   givenOf,
   hasLocalSteps,
   isComplete,
@@ -68,13 +69,12 @@ export function decideRequest(
     return { events: [], effects: [{ kind: "no-lease", volunteer, code: "no-work", reason, retryAfterMs }], reason };
   }
   const deadlineAtMs = nowMs + deadlineMsOf(state, round.leases.get(offer.lease), volunteer);
-  const { version, weights, deltas, steps } = state;
   const codec = codecFor(state, round, volunteer, { samples: offer.samples, isNew: offer.attempt === 1 });
   const named = {
-    ...(hasLocalSteps(state) ? { base: version } : {}),
+    ...(hasLocalSteps(state) ? { base: state.version } : {}),
     ...(codec === state.spec.training.codec ? {} : { codec }),
   };
-  const assignment = givenOf(state, offer, { volunteer, deadlineAtMs, codec, base: { version, weights, deltas, steps } });
+  const assignment = givenOf(state, offer, { volunteer, deadlineAtMs, codec, base: baseOf(state) });
   return {
     events: [{ type: "lease-assigned", ...offer, volunteer, deadlineAtMs, ...named }],
     effects: [{ kind: "assign", assignment }],

@@ -4,6 +4,7 @@ import type { LedgerEvent } from "@weft/protocol";
 import { sequelOf } from "./closing.ts";
 import { giveUpRound } from "./endings.ts";
 import type { Decision, Effect, Input } from "./inputs.ts";
+import { samplesCounted } from "./schedule.ts";
 import type { ReadonlyRun } from "./state.ts";
 
 /**
@@ -20,7 +21,7 @@ export function decideRollBack(state: ReadonlyRun, { by, point }: Extract<Input,
   const { version: to, weights, optimizer, position, steps, pending = [] } = point;
   const left = pending.length > 0 ? { pending: [...pending] } : {};
   const rolledBack = { type: "run-rolled-back", version, to, by, weights, optimizer, position, steps, ...left, abandoned } as const;
-  const events: LedgerEvent[] = [...ends, rolledBack, sequelOf(state.spec, { version, position, steps })];
+  const events: LedgerEvent[] = [...ends, rolledBack, sequelOf(state.spec, { version, position, steps, samples: samplesCounted(point) })];
   const effects: Effect[] = [...revokes, { kind: "evaluate", version, weights }];
   if (state.phase === "running") effects.push({ kind: "announce", version });
   return { events, effects, reason: `The run was rolled back by ${by}: version ${version} is version ${to} again.` };

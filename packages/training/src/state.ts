@@ -18,14 +18,15 @@ import {
   type VolunteerId,
 } from "@weft/protocol";
 import type { AssignmentGiven } from "./inputs.ts";
-import { innerLearningRate } from "./schedule.ts";
+import { innerLearningRate, type Place, samplesCounted } from "./schedule.ts";
 
 /** The version that an update is computed on. */
 export interface AssignmentBase {
   readonly version: number;
   readonly weights: BlobRef;
   readonly deltas: readonly DeltaStep[];
-  readonly steps: number;
+  /** Where they stand in the schedule. */
+  readonly place: Place;
 }
 
 /** One attempt at a lease. It is live while `end` is null. */
@@ -172,6 +173,12 @@ export const pointOf = ({ version, weights, optimizer, position, steps, pending 
   ...(pending.length > 0 ? { pending } : {}),
 });
 
+/** What an assignment that is given now is computed on. */
+export const baseOf = (state: ReadonlyRun): AssignmentBase => {
+  const { version, weights, deltas, steps } = state;
+  return { version, weights, deltas, place: { steps, samples: samplesCounted(state) } };
+};
+
 /** The leases that there are, whether a round is open or is about to. */
 export const bookOf = (state: Pick<ReadonlyRun, "round" | "carried">): ReadonlyBook | null => state.round ?? state.carried;
 
@@ -237,8 +244,8 @@ export function givenOf(
   offer: Pick<AssignmentGiven, "lease" | "attempt" | "start" | "samples">,
   { volunteer, deadlineAtMs, codec, base }: Pick<AssignmentState, "volunteer" | "deadlineAtMs" | "codec" | "base">,
 ): AssignmentGiven {
-  const { version, weights, deltas, steps } = base;
-  const inner = spec.training.mode === "local-steps" ? f32ToHex(innerLearningRate(spec as RunSpecOf<"local-steps">, steps)) : null;
+  const { version, weights, deltas, place } = base;
+  const inner = spec.training.mode === "local-steps" ? f32ToHex(innerLearningRate(spec as RunSpecOf<"local-steps">, place)) : null;
   return {
     ...offer,
     volunteer,

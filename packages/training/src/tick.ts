@@ -6,7 +6,8 @@ import { endsOf } from "./endings.ts";
 import type { Decision, Effect } from "./inputs.ts";
 import { owedEffects } from "./owed.ts";
 import { whyWaiting } from "./reasons.ts";
-import { bookOf, hasLocalSteps, isComplete, type ReadonlyRun, stalenessOf } from "./state.ts";
+import { samplesCounted } from "./schedule.ts";
+import { bookOf, hasLocalSteps, isComplete, pointOf, type ReadonlyRun, stalenessOf } from "./state.ts";
 
 /** How long volunteers may take to come back after the coordinator was restarted: their reconnecting backs off to a few seconds. */
 export const RESTART_GRACE_MS = 15_000;
@@ -35,7 +36,7 @@ export function decideTick(state: ReadonlyRun, nowMs: number, upSinceMs: number 
 /** A round that should be open and is not, or the end that was not written: after creation, or a crash between two events. */
 function nextStep(state: ReadonlyRun): LedgerEvent | null {
   if (state.round !== null || (state.phase !== "running" && state.phase !== "paused")) return null;
-  return sequelOf(state.spec, state);
+  return sequelOf(state.spec, { ...pointOf(state), samples: samplesCounted(state) });
 }
 
 function leaveAfterRestart(

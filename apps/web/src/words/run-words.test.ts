@@ -48,5 +48,11 @@ describe("words about runs", () => {
       "AdamW, 2e-3",
     );
     expect(scheduleWords({ kind: "cosine", warmupVersions: 10, finalFraction: 0.1 })).toBe("cosine to 10 %, 10 versions of warm-up");
+    expect(scheduleWords({ kind: "linear", by: "samples", warmupSamples: 1_000, samples: 50_000, finalFraction: 0 })).toBe(
+      "linear to 0 % over 50,000 samples, 1,000 samples of warm-up",
+    );
+    expect(scheduleWords({ kind: "step", warmupVersions: 0, milestones: [100, 2_000], factor: 0.5 })).toBe(
+      "times 0.5 at versions 100, 2,000",
+    );
   });
 });

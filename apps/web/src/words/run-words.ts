@@ -82,10 +82,27 @@ export const optimizerWords = (optimizer: OptimizerSpec): string =>
   optimizer.kind === "sgd"
     ? `SGD, ${small(optimizer.learningRate)}, momentum ${optimizer.momentum}`
     : `AdamW, ${small(optimizer.learningRate)}`;
-export const scheduleWords = (schedule: ScheduleSpec): string =>
-  [
-    schedule.kind === "constant" ? "constant" : `${schedule.kind} to ${percent(schedule.finalFraction, 0)}`,
-    ...(schedule.warmupVersions > 0 ? [`${plural(schedule.warmupVersions, "version")} of warm-up`] : []),
-  ].join(", ");
+export const scheduleWords = (schedule: ScheduleSpec): string => {
+  const unit = schedule.by === "samples" ? "sample" : "version";
+  const warmup = schedule.by === "samples" ? schedule.warmupSamples : schedule.warmupVersions;
+  return [shapeWords(schedule), ...(warmup > 0 ? [`${plural(warmup, unit)} of warm-up`] : [])].join(", ");
+};
+function shapeWords(schedule: ScheduleSpec): string {
+  switch (schedule.kind) {
+    case "constant":
+      return "constant";
+    case "cosine":
+    case "linear": {
+      const end = schedule.by === "samples" ? ` over ${plural(schedule.samples, "sample")}` : "";
+      return `${schedule.kind} to ${percent(schedule.finalFraction, 0)}${end}`;
+    }
+    case "step": {
+      const places = schedule.milestones.map((place) => count(place)).join(", ");
+      return `times ${small(schedule.factor)} at ${schedule.by === "samples" ? "samples" : "versions"} ${places}`;
+    }
+    default:
+      return schedule satisfies never;
+  }
+}
 
 export const phaseEnded = (phase: RunPhase): boolean => phase === "stopped" || phase === "finished";

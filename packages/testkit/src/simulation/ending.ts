@@ -140,7 +140,8 @@ async function checkUndisturbed(
       for (let index = 0; index < mean.length; index += 1) mean[index] = (mean[index] as number) / samples;
       contributions.push({ samples, codec: "f32", bytes: f32ToBytes(mean), lossMean: loss / samples });
     }
-    const next = closeRound({ spec, weights, steps: step, optimizer, learningRate: learningRate(spec, step) }, contributions);
+    const rate = learningRate(spec, { steps: step, samples: position });
+    const next = closeRound({ spec, weights, steps: step, optimizer, learningRate: rate }, contributions);
     if (!next.ok) throw new Error(next.message);
     ({ weights, optimizer } = next.value);
     position += samplesPerVersion;

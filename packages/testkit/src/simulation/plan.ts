@@ -124,6 +124,8 @@ function specOf(
       schedule: dice.pick([
         { kind: "constant", warmupVersions: 0 },
         { kind: "linear", warmupVersions: 2, finalFraction: 0.1 },
+        { kind: "linear", by: "samples", warmupSamples: 2 * samplesPerVersion, samples: versions * samplesPerVersion, finalFraction: 0.1 },
+        { kind: "step", warmupVersions: 0, milestones: [3, 6], factor: 0.5 },
       ]),
       codec: isFixed || isLong ? "f32" : dice.pick(["f32", "f16", "int8"]),
       ...(diceOf(seed, size, "published", index).chance(0.2) ? { downlink: "int8" as const } : {}),
