@@ -1,12 +1,12 @@
 // One process of the bench's clients: the engine that volunteers have, on WASM, which trains the client that it is told and answers with its
 // contribution as it would travel.
-import { type DatasetReader, datasetReader, type Partition, partitionOf } from "@weft/datasets";
+import { clientsOf, type DatasetReader, datasetReader, type Partition } from "@weft/datasets";
 import { createEngine, type Engine } from "@weft/engine";
-import { leaseNumber } from "@weft/protocol";
+import { leaseNumber, readsText } from "@weft/protocol";
 import { type Batch, codecNamed } from "@weft/tensors";
 import { drawSample, visitedSample } from "@weft/training";
-import { loadDataset } from "../../support/data-sets.ts";
 import { type ClientAnswer, type ClientOrder, type FederatedRun, specOf } from "./federated-run.ts";
+import { federatedDataset } from "./little-play.ts";
 
 const EVALUATED_AT_ONCE = 500;
 
@@ -19,14 +19,11 @@ interface Home {
 }
 
 async function begin(run: FederatedRun, dataFolder: string | null): Promise<Home> {
-  const { manifest, shards } = await loadDataset(run.dataset, dataFolder);
-  // Every image stays in memory: clients draw from all over the set.
+  const { manifest, shards } = await federatedDataset(run.dataset, dataFolder);
+  // Everything stays in memory: clients draw from all over the set.
   const whole = Number.POSITIVE_INFINITY;
   const train = datasetReader(manifest, shards, "train", whole);
-  const everything = Uint32Array.from({ length: train.samples }, (_, index) => index);
-  const labels = (await train.images(everything, train.samples)).targets;
-  const { seed, clients } = run;
-  const partition = partitionOf(run.partition, { seed, clients, samples: train.samples, labels });
+  const partition = await clientsOf(specOf(run), train);
   const engine = await createEngine({ preference: "wasm", allowSoftwareGpu: false });
   await engine.load(run.model, run.batch);
   return { run, engine, train, heldOut: datasetReader(manifest, shards, "heldOut", whole), partition };
@@ -42,10 +39,8 @@ async function visit({ run, engine, train, partition }: Home, position: number, 
     const epoch = Math.floor(step / inEpoch);
     const from = (step % inEpoch) * batch;
     const places = Array.from({ length: Math.min(batch, size - from) }, (_, at) => visitedSample(seed, position, epoch, size, from + at));
-    return train.images(
-      places.map((place) => partition.sample(client, place)),
-      batch,
-    );
+    const samples = places.map((place) => partition.sample(client, place));
+    return readsText(run.model) ? train.windows(samples, run.model.context, batch) : train.images(samples, batch);
   };
   await engine.setWeights(weights);
   const { optimizer } = spec.training.inner;

@@ -2,7 +2,7 @@
 import type { CodecName, ModelSpec, PartitionSpec, RunSpec, RunSpecOf } from "@weft/protocol";
 
 export interface FederatedRun {
-  readonly dataset: "digits" | "mnist";
+  readonly dataset: "digits" | "mnist" | "little-play" | "tinyshakespeare-by-role";
   readonly model: ModelSpec;
   readonly seed: number;
   readonly clients: number;
@@ -12,10 +12,11 @@ export interface FederatedRun {
   readonly epochs: number;
   readonly batch: number;
   readonly learningRate: number;
-  readonly partition: Extract<PartitionSpec, { kind: "iid" | "label-shards" }>;
+  readonly partition: Extract<PartitionSpec, { kind: "iid" | "label-shards" | "role" }>;
   readonly codec: CodecName;
-  /** Accuracy on all held-out images that ends it, and how many rounds may be spent on the way. */
-  readonly target: number;
+  /** Accuracy on all held-out images that ends it; null: it has all its rounds, and only the loss of its clients is looked at. */
+  readonly target: number | null;
+  /** How many rounds may be spent on the way. */
   readonly mostRounds: number;
 }
 

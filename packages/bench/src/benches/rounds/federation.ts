@@ -104,6 +104,10 @@ async function rounds(
     if (!closed.ok) throw new Error(`round ${round + 1}: ${closed.message}`);
     ({ weights, optimizer } = closed.value);
     losses.push(closed.value.lossMean ?? Number.NaN);
+    if (run.target === null) {
+      say(`round ${round + 1}: loss ${losses.at(-1)?.toFixed(4)}`);
+      continue;
+    }
     const glance = await accuracy(processes, weights, Math.min(GLANCE, heldOut));
     const isNear = glance >= run.target - NEAR || heldOut <= GLANCE;
     const whole = isNear && heldOut > GLANCE ? await accuracy(processes, weights, heldOut) : glance;
