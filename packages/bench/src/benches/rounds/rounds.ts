@@ -36,7 +36,7 @@ const CONVOLUTIONS: ModelSpec = {
   hidden: 512,
   classes: 10,
 };
-/** The paper's, without its peepholes and over this text's own alphabet: 822,570 parameters where it had 866,578. */
+/** The paper's without its peepholes, over this text's 65 symbols: 815,945 parameters (822,570 over the 90 of all plays) where it had 866,578. */
 const RECURRENT: LstmSpec = { kind: "lstm", vocabulary: 65, context: 80, embedding: 8, layers: 2, hidden: 256 };
 const MNIST = { dataset: "mnist", clients: 100, perRound: 10, partition: { kind: "iid" }, codec: "f32" } as const;
 const TO_97 = { ...MNIST, model: TWO_LAYERS, target: 0.97 } as const;
@@ -178,14 +178,21 @@ export const roundsBench: Bench = {
 };
 
 const GRADIENTS = "LSTM gradients: difference from a reference in f64, over its length";
-/** Of f32 sums over a window of 80 places and back. */
-const F32 = 1e-5;
+/** Of f32 sums over a window of 80 places and back, in millionths. */
+const F32 = 10;
 async function gradientsRow({ short, say }: BenchContext): Promise<Row> {
   say(`${GRADIENTS} ...`);
   const model: LstmSpec = short ? { ...RECURRENT, context: 20, hidden: 32 } : RECURRENT;
   const { difference, parameters, windows } = await lstmGradients(model);
   const note = `${parameters.toLocaleString("en")} parameters, ${windows} windows of ${model.context}`;
-  return { figure: GRADIENTS, value: difference, unit: "", goal: most(F32), anchor: "plain loops after PyTorch's definitions", note };
+  return {
+    figure: GRADIENTS,
+    value: 1e6 * difference,
+    unit: "millionths",
+    goal: most(F32),
+    anchor: "plain loops after PyTorch's definitions",
+    note,
+  };
 }
 
 /** Of every seed; or why there is none. */
