@@ -12,16 +12,19 @@ const MOST_DIFFERENCE_BYTES = 64 * 1024 ** 2;
 
 export class KeptResults {
   readonly #bench: string;
-  readonly #code: string | null;
+  readonly #folders: readonly string[];
+  /** Undefined before somebody asks: it is not had in an instant. */
+  #code: string | null | undefined;
 
   /** `folders`: of this repository, whose code decides the results. */
   constructor(bench: string, folders: readonly string[]) {
     this.#bench = bench;
-    this.#code = revisionOf(folders);
+    this.#folders = folders;
   }
 
   /** What `key` (plain data) gave before with this very code, or `measure` now. Without git every result is measured anew. */
   async of<T>(key: unknown, measure: () => Promise<T>): Promise<{ readonly result: T; readonly isKept: boolean }> {
+    if (this.#code === undefined) this.#code = revisionOf(this.#folders);
     if (this.#code === null) return { result: await measure(), isKept: false };
     const name = createHash("sha256")
       .update(JSON.stringify([this.#code, key]))

@@ -5,6 +5,7 @@ import { createEngine, type Engine } from "@weft/engine";
 import { leaseNumber, readsText } from "@weft/protocol";
 import { type Batch, codecNamed } from "@weft/tensors";
 import { drawSample, visitedSample } from "@weft/training";
+import { answerOrders } from "../../support/child-processes.ts";
 import { type ClientAnswer, type ClientOrder, type FederatedRun, specOf } from "./federated-run.ts";
 import { federatedDataset } from "./little-play.ts";
 
@@ -67,20 +68,11 @@ async function evaluate({ engine, heldOut }: Home, weights: Float32Array, from: 
 }
 
 let home: Home | null = null;
-async function answer(order: ClientOrder): Promise<ClientAnswer> {
+answerOrders<ClientOrder, ClientAnswer>(async (order) => {
   if (order.kind === "begin") {
     home = await begin(order.run, order.dataFolder);
     return { kind: "ready", heldOut: home.heldOut.samples };
   }
   if (home === null) throw new Error("nothing has begun");
   return order.kind === "visit" ? visit(home, order.position, order.weights) : evaluate(home, order.weights, order.from, order.to);
-}
-
-process.on("message", (order: ClientOrder) => {
-  answer(order).then(
-    (said) => process.send?.(said),
-    (error: unknown) =>
-      process.send?.({ kind: "failed", message: error instanceof Error ? error.message : String(error) } satisfies ClientAnswer),
-  );
 });
-process.once("disconnect", () => process.exit());

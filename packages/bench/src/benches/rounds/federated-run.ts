@@ -68,5 +68,4 @@ export type ClientAnswer =
       readonly lossMean: number;
       readonly bytes: Uint8Array;
     }
-  | { readonly kind: "score"; readonly correct: number; readonly of: number }
-  | { readonly kind: "failed"; readonly message: string };
+  | { readonly kind: "score"; readonly correct: number; readonly of: number };

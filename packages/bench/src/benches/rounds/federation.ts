@@ -1,9 +1,9 @@
 // Federated averaging [McMahan et al., 1602.05629]: rounds of clients that train on their own samples, and the server's mean, which the very
 // code of a coordinator's closing makes. Knows neither goals nor tables.
-import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { initialWeights } from "@weft/models";
 import { closeRound } from "@weft/training";
+import { AnsweringProcess } from "../../support/child-processes.ts";
 import { type ClientAnswer, type ClientOrder, type FederatedRun, specOf } from "./federated-run.ts";
 
 /** Of the held-out images, looked at after every round; all of them are where these are within NEAR of the target. */
@@ -23,62 +23,20 @@ export interface Federated {
   readonly lastLoss: number;
 }
 
-class ClientProcess {
-  readonly #child: ChildProcess;
-  #free: Promise<unknown> = Promise.resolve();
-
-  constructor() {
-    this.#child = fork(new URL("./client-process.ts", import.meta.url), { execArgv: ["--import", "tsx"], serialization: "advanced" });
-  }
-
-  /** One order after another. Rejects where the client fails, or its process ends. */
-  ask(order: ClientOrder): Promise<ClientAnswer> {
-    const answer = this.#free.then(() => this.#ask(order));
-    this.#free = answer.catch(() => undefined);
-    return answer;
-  }
-  #ask(order: ClientOrder): Promise<ClientAnswer> {
-    return new Promise((resolve, reject) => {
-      const end = (then: () => void): void => {
-        this.#child.off("message", onAnswer);
-        this.#child.off("exit", onExit);
-        then();
-      };
-      const onAnswer = (answer: ClientAnswer): void =>
-        end(() => (answer.kind === "failed" ? reject(new Error(answer.message)) : resolve(answer)));
-      const onExit = (code: number | null): void => end(() => reject(new Error(`a client's process ended with ${code ?? "a signal"}`)));
-      this.#child.on("message", onAnswer);
-      this.#child.once("exit", onExit);
-      this.#child.send(order);
-    });
-  }
-  end(): void {
-    this.#child.disconnect();
-  }
-}
-
-const expected = <K extends ClientAnswer["kind"]>(answer: ClientAnswer, kind: K): Extract<ClientAnswer, { kind: K }> => {
-  if (answer.kind !== kind) throw new Error(`a client answered ${answer.kind} where ${kind} was asked for`);
-  return answer as Extract<ClientAnswer, { kind: K }>;
-};
+type Client = AnsweringProcess<ClientOrder, ClientAnswer>;
+const startClient = (): Client => new AnsweringProcess(new URL("./client-process.ts", import.meta.url), "a client's process");
 
 export async function federate(run: FederatedRun, dataFolder: string | null, say: (line: string) => void): Promise<Federated> {
-  const processes = Array.from({ length: availableParallelism() }, () => new ClientProcess());
+  const processes = Array.from({ length: availableParallelism() }, startClient);
   try {
-    const ready = await Promise.all(processes.map((process) => process.ask({ kind: "begin", run, dataFolder })));
-    const { heldOut } = expected(ready[0] as ClientAnswer, "ready");
-    return await rounds(run, processes, heldOut, say);
+    const ready = await Promise.all(processes.map((process) => process.ask({ kind: "begin", run, dataFolder }, "ready")));
+    return await rounds(run, processes, Math.min(...ready.map(({ heldOut }) => heldOut)), say);
   } finally {
     for (const process of processes) process.end();
   }
 }
 
-async function rounds(
-  run: FederatedRun,
-  processes: readonly ClientProcess[],
-  heldOut: number,
-  say: (line: string) => void,
-): Promise<Federated> {
+async function rounds(run: FederatedRun, processes: readonly Client[], heldOut: number, say: (line: string) => void): Promise<Federated> {
   const spec = specOf(run);
   let weights = initialWeights(run.model, run.seed);
   let optimizer: Uint8Array | null = null;
@@ -119,24 +77,23 @@ async function rounds(
   return outcome(null);
 }
 
-async function visits(processes: readonly ClientProcess[], from: number, count: number, weights: Float32Array) {
-  const answers = await Promise.all(
-    spread(processes, count, (process, at) => process.ask({ kind: "visit", position: from + at, weights })),
-  );
-  return answers.map((answer) => expected(answer, "contribution"));
-}
+const visits = (processes: readonly Client[], from: number, count: number, weights: Float32Array) =>
+  Promise.all(spread(processes, count, (process, at) => process.ask({ kind: "visit", position: from + at, weights }, "contribution")));
 
 /** Share of the first `images` held-out ones that are told right. */
-async function accuracy(processes: readonly ClientProcess[], weights: Float32Array, images: number): Promise<number> {
+async function accuracy(processes: readonly Client[], weights: Float32Array, images: number): Promise<number> {
   const pieces = processes.length;
   const answers = await Promise.all(
     spread(processes, pieces, (process, at) =>
-      process.ask({ kind: "evaluate", weights, from: Math.floor((at * images) / pieces), to: Math.floor(((at + 1) * images) / pieces) }),
+      process.ask(
+        { kind: "evaluate", weights, from: Math.floor((at * images) / pieces), to: Math.floor(((at + 1) * images) / pieces) },
+        "score",
+      ),
     ),
   );
-  return answers.map((answer) => expected(answer, "score")).reduce((sum, { correct }) => sum + correct, 0) / images;
+  return answers.reduce((sum, { correct }) => sum + correct, 0) / images;
 }
 
 /** The parts in turn to one process after another; clients of a round are about equally large. */
-const spread = <T>(processes: readonly ClientProcess[], count: number, ask: (process: ClientProcess, at: number) => T): T[] =>
-  Array.from({ length: count }, (_, at) => ask(processes[at % processes.length] as ClientProcess, at));
+const spread = <T>(processes: readonly Client[], count: number, ask: (process: Client, at: number) => T): T[] =>
+  Array.from({ length: count }, (_, at) => ask(processes[at % processes.length] as Client, at));
