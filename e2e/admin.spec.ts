@@ -2,7 +2,7 @@
 import { type Browser, expect, type Page, test } from "@playwright/test";
 import type { RunDetail, RunSummary } from "@weft/protocol";
 import { CoordinatorProcess } from "./support/coordinator.ts";
-import { admittedAtLeast, snapshotOf, stateBecomes } from "./support/pages.ts";
+import { admittedAtLeast, holdsUp, snapshotOf, stateBecomes, WIDTHS_PX } from "./support/pages.ts";
 import { slowDigits } from "./support/specifications.ts";
 
 const ADMIN = { name: "Ada", email: "ada@weft.test", password: "a loom of one's own" } as const;
@@ -118,6 +118,10 @@ test("a volunteer is seen live, blocked after a question, and let in again", asy
     const viewOf = async () => (await detailOf("from-the-desk")).volunteers.find((view) => view.volunteer === volunteer);
     const row = page.getByRole("table").getByRole("row").filter({ hasText: "WebGPU" });
     await expect(row).toHaveCount(1);
+    await expect(
+      page.getByRole("row", { name: /Time so far: \d+ % computing, \d+ % uploading, \d+ % downloading, \d+ % waiting/ }),
+    ).toBeVisible();
+    for (const width of WIDTHS_PX) await holdsUp(page, "admin-volunteer", width);
 
     await button(/^Block /).click();
     await expect(page.getByRole("dialog")).toContainText("gets no lease any more");

@@ -4,7 +4,7 @@ import { type Browser, expect, type Page, test } from "@playwright/test";
 import type { DatasetManifest, EventOf, LedgerEvent, RunDetail, RunSummary } from "@weft/protocol";
 import { type ShapedLine, shapedLine } from "@weft/testkit/shaped-line";
 import { command, ledgerOf } from "./support/admin.ts";
-import { CoordinatorProcess, freePort, temporaryFolder } from "./support/coordinator.ts";
+import { CoordinatorProcess, temporaryFolder } from "./support/coordinator.ts";
 import { snapshotOf, stateBecomes } from "./support/pages.ts";
 import { asynchronousNovels } from "./support/specifications.ts";
 import { weft } from "./support/weft.ts";
@@ -15,9 +15,8 @@ let coordinator: CoordinatorProcess;
 let line: ShapedLine;
 
 test.beforeAll(async () => {
-  const port = await freePort();
-  line = await shapedLine(port, HOME_LINE);
-  coordinator = await CoordinatorProcess.start({ port, more: ["--origin", `http://localhost:${line.port}`] });
+  coordinator = await CoordinatorProcess.start();
+  line = await shapedLine(coordinator.port, HOME_LINE);
 });
 test.afterAll(async () => {
   await line.close();

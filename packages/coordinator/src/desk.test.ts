@@ -60,3 +60,22 @@ test("the same holds after the deadline, where a late answer would still count",
   for (let time = 0; time < 12; time += 1) await eve.upload(eve.contribution(lease, { sha256: time.toString(16).padStart(64, "a") }));
   expect((await kit.records(run)).filter(({ event }) => event.type === "contribution-refused")).toHaveLength(3);
 });
+
+test("on what a volunteer's time goes is shown while it is here, as it last said", async () => {
+  const kit = await TestCoordinator.start();
+  const run = await kit.createRun();
+  const ada = new ScriptedVolunteer(1);
+  await ada.join(kit.coordinator);
+  const { lease, attempt } = await ada.lease(null, 2);
+  const shown = () => kit.coordinator.detail(run)?.volunteers.find(({ volunteer }) => volunteer === ada.key)?.spentMs;
+  expect(shown()).toBeNull();
+  const spentMs = { computing: 900, downloading: 50, uploading: 30, waiting: 20 };
+  unwrap(await ada.say("progress", { run, lease, attempt, done: 1, of: 2, spentMs }));
+  expect(shown()).toEqual(spentMs);
+  // Older pages say nothing of it.
+  unwrap(await ada.say("progress", { run, lease, attempt, done: 2, of: 2 }));
+  expect(shown()).toEqual(spentMs);
+  unwrap(await ada.say("leave", { reason: "stop" }));
+  await kit.pass(1_000);
+  expect(shown() ?? null).toBeNull();
+});

@@ -174,7 +174,9 @@ export class Desk implements UploadSink {
     if (progress.of < 1 || progress.done > progress.of) return refuse("bad-message", "done is a part of of");
     const found = this.#ownAssignment(member, progress);
     if (!found.ok) return found;
-    found.value.live.progress(progress.lease, progress.attempt, progress.done / progress.of);
+    const { live } = found.value;
+    live.progress(progress.lease, progress.attempt, progress.done / progress.of);
+    if (progress.spentMs !== undefined) live.spent(member.volunteer, progress.spentMs);
     return ok(null);
   }
 

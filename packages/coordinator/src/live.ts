@@ -1,6 +1,6 @@
-// Facts of now that no ledger holds: how far each lease is, how fast a volunteer says it is, and rates over the last minute.
+// Facts of now that no ledger holds: how far each lease is, what a volunteer says of its speed and its time, and rates over the last minute.
 // Gone after a restart, and nothing depends on them but what is shown.
-import type { LedgerRecord, RunRates } from "@weft/protocol";
+import type { LedgerRecord, RunRates, SpentMs } from "@weft/protocol";
 
 const WINDOW_MS = 60_000;
 const BUCKETS = 60;
@@ -41,6 +41,8 @@ export class Live {
   #closing: ReadonlySet<string> | null = null;
   /** Samples a second, as the volunteer measured. */
   readonly #speeds = new Map<string, number>();
+  /** On what its time went, as the volunteer says. */
+  readonly #spent = new Map<string, SpentMs>();
   #firstMs: number;
   /** Counts changes, so that a view knows when it is old. */
   changes = 0;
@@ -97,8 +99,16 @@ export class Live {
   speedOf(volunteer: string): number | null {
     return this.#speeds.get(volunteer) ?? null;
   }
+  spent(volunteer: string, spentMs: SpentMs): void {
+    this.#spent.set(volunteer, spentMs);
+    this.changes += 1;
+  }
+  spentOf(volunteer: string): SpentMs | null {
+    return this.#spent.get(volunteer) ?? null;
+  }
   forget(volunteer: string): void {
     this.#speeds.delete(volunteer);
+    this.#spent.delete(volunteer);
   }
 
   /** Over the last minute, or the time since this object was made where that is shorter (at least 5 s). */

@@ -99,6 +99,7 @@ export class RunView {
       presence,
       progress: (lease, attempt) => live.progressOf(lease, attempt),
       samplesPerSecond: (volunteer) => live.speedOf(volunteer),
+      spentMs: (volunteer) => live.spentOf(volunteer),
       rates: live.rates(nowMs, state.spec.training.versions - state.steps),
       reason: this.#reason(nowMs),
       trouble: this.#trouble(),

@@ -44,6 +44,8 @@ export const MAX_LEASE_SAMPLES = 1_000_000;
 export const MAX_CLIENTS = 10_000;
 /** Messages a second one volunteer may send on average; a 1 MB/s upload needs 4 chunks a second plus heartbeats. */
 export const MAX_MESSAGES_PER_SECOND = 50;
+/** A time that a volunteer says it has spent: nobody lends a tab for ten years. Keeps sums of such times exact. */
+export const MAX_SPENT_MS = 10 * 366 * 86_400_000;
 /** Deltas that an assignment names. Three of int8 are cheaper than a snapshot of f32; the tiniest models could have a few more. */
 export const MAX_DELTAS = 4;
 /** Ping interval and how long silence may last before a session is gone: 13 s in all, under the promised 15 s. */

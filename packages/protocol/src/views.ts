@@ -3,6 +3,7 @@
 import type { DatasetManifest } from "./dataset-manifest.ts";
 import type { BlobRef, DeviceInfo, RunOrigin } from "./events.ts";
 import type { RunSpec } from "./run-spec.ts";
+import type { SpentMs } from "./wire.ts";
 
 export type RunPhase = "running" | "paused" | "stopped" | "finished";
 
@@ -94,6 +95,8 @@ export interface VolunteerView {
   readonly present: boolean;
   readonly blocked: boolean;
   readonly samplesPerSecond: number | null;
+  /** On what its time went since it began to lend, by its own account; null: it has not said, or has left. */
+  readonly spentMs: SpentMs | null;
   readonly leasesOpen: number;
   readonly leasesSettled: number;
   readonly samples: number;

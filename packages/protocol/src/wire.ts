@@ -4,7 +4,7 @@ import * as z from "zod/mini";
 import type { Result } from "./errors.ts";
 import { BlobRef, ContributionHeader, DeltaStep, DeviceInfo } from "./events.ts";
 import { DisplayName, F32Hex, LeaseId, RunId, Sha256, Signature, VolunteerId } from "./ids.ts";
-import { MAX_DELTAS } from "./limits.ts";
+import { MAX_DELTAS, MAX_SPENT_MS } from "./limits.ts";
 import { CodecName } from "./run-spec.ts";
 
 const count = z.int().check(z.gte(0), z.lte(Number.MAX_SAFE_INTEGER));
@@ -96,8 +96,9 @@ export type ChunkReply =
 export const AssignmentRef = z.strictObject({ run: RunId, lease: LeaseId, attempt });
 export type AssignmentRef = z.infer<typeof AssignmentRef>;
 
+const spent = z.int().check(z.gte(0), z.lte(MAX_SPENT_MS));
 /** Whole milliseconds since the volunteer began to lend; where several went on at once, the first named counts. */
-export const SpentMs = z.strictObject({ computing: count, downloading: count, uploading: count, waiting: count });
+export const SpentMs = z.strictObject({ computing: spent, downloading: spent, uploading: spent, waiting: spent });
 export type SpentMs = z.infer<typeof SpentMs>;
 
 export const Progress = z.strictObject({

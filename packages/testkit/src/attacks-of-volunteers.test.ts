@@ -193,6 +193,16 @@ describe("leases that are another's, unknown or over", () => {
       ({ eve, honestLease }) => eve.say("progress", { ...ref(honestLease), done: 1, of: 2 }),
     ],
     ["progress beyond the end", "bad-message", ({ eve, lease }) => eve.say("progress", { ...ref(lease), done: 3, of: 2 })],
+    ...Object.entries({ "ten thousand years": 3.2e14, "less than none": -1, "half a millisecond": 0.5, "no number": Number.NaN }).map(
+      ([what, computing]): Attack => [
+        `${what} of time spent`,
+        "bad-message",
+        ({ eve, lease }) => {
+          const spentMs = { computing, downloading: 0, uploading: 0, waiting: 0 };
+          return eve.say("progress", { ...ref(lease), done: 1, of: 2, spentMs });
+        },
+      ],
+    ),
     ["progress of nothing", "bad-message", ({ eve, lease }) => eve.say("progress", { ...ref(lease), done: 0, of: 0 })],
     [
       "a third lease at once",

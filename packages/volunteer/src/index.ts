@@ -6,6 +6,7 @@ export * from "./ports.ts";
 export { memoryResiduals, type ResidualStore } from "./residuals.ts";
 export * from "./snapshot.ts";
 export * from "./socket-transport.ts";
+export { spentAt } from "./spending.ts";
 export * from "./state.ts";
 export * from "./status.ts";
 export * from "./step.ts";

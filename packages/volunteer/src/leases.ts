@@ -185,6 +185,10 @@ export function onComputed(turn: Turn, { key, to, lossSum, busyMs }: Extract<Inp
   });
   const done = phase.done + 1;
   patchJob(turn, key, { lossSum: job.lossSum + lossSum, phase: { ...phase, done, samplesDone: to } });
+  if (turn.state.link.kind === "ready" && turn.now - turn.state.progressAtMs >= PROGRESS_MS) {
+    patch(turn, { progressAtMs: turn.now });
+    emit(turn, { kind: "progress", assignment, done, of: phase.of, spentMs: spentAt(turn.state, turn.now) });
+  }
   if (to >= plan.samples) {
     setPhase(turn, key, { kind: "packing" });
     emit(turn, { kind: "pack", key });
@@ -193,10 +197,6 @@ export function onComputed(turn: Turn, { key, to, lossSum, busyMs }: Extract<Inp
   const { effort } = turn.state;
   const afterMs = (busyMs * (1 - effort)) / effort;
   emit(turn, { kind: "compute", key, index: done, to: pieceAt(plan, done).to, afterMs });
-  if (turn.state.link.kind === "ready" && turn.now - turn.state.progressAtMs >= PROGRESS_MS) {
-    patch(turn, { progressAtMs: turn.now });
-    emit(turn, { kind: "progress", assignment, done, of: phase.of, spentMs: spentAt(turn.state, turn.now) });
-  }
 }
 
 /** The lease cannot be done here now (a blob that is missing or wrong, a value that is not finite): said, given back, and a wait. */

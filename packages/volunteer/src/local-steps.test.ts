@@ -100,6 +100,17 @@ describe("the next lease", () => {
     });
   });
 
+  it("of a single step says on what time goes, too", async () => {
+    const w = world({ spec: LOCAL, prepare: (engine) => (engine.stepMs = 2_000) });
+    w.coordinator.leases = ["0.0", "1.0"].map((lease) => w.lease(lease, { ...RATE, samples: 4 }));
+    w.volunteer.start();
+    await w.until(() => w.coordinator.admitted.length === 2);
+    expect(w.coordinator.said("progress")).toMatchObject([
+      { lease: "0.0", done: 1, of: 1, spentMs: { computing: 2_000 } },
+      { lease: "1.0", done: 1, of: 1, spentMs: { computing: 4_000 } },
+    ]);
+  });
+
   it("that was fetched ahead is given back where the volunteer finishes", async () => {
     const w = world({ spec: LOCAL, prepare: (engine) => (engine.stepMs = 500) });
     w.coordinator.leases = ["0.0", "1.0", "2.0"].map((lease) => w.lease(lease, { ...RATE, samples: 40 }));

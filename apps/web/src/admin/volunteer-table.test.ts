@@ -9,6 +9,7 @@ const view = (name: string | null, speed: number | null, present = true, device 
   present,
   blocked: false,
   samplesPerSecond: speed,
+  spentMs: null,
   leasesOpen: 0,
   leasesSettled: 0,
   samples: 0,

@@ -1,10 +1,11 @@
 // The table of volunteers: find, sort, block. Rows come sorted from volunteer-table.ts.
 import type { RunDetail, VolunteerView } from "@weft/protocol";
-import { type ReactNode, useState } from "react";
+import { Fragment, type ReactNode, useState } from "react";
 import { sentenceOf } from "../app/api.ts";
 import { useNow } from "../live/use-now.ts";
 import { count, moment, plural, rate } from "../words/figures.ts";
 import { nameOf, shortVolunteer } from "../words/run-words.ts";
+import { timeWords } from "../words/time-words.ts";
 import { Confirm } from "./dialog.tsx";
 import { useCommand } from "./session.ts";
 import { backendOf, type Order, type SortKey, shownVolunteers } from "./volunteer-table.ts";
@@ -114,31 +115,43 @@ export function Volunteers({ detail }: { detail: RunDetail }) {
               </tr>
             </thead>
             <tbody>
-              {rows.map((view) => (
-                <tr key={view.volunteer} className={view.present ? "" : "gone"}>
-                  {columns.map((column) => (
-                    <td key={column.key} className={`${column.number ? "num" : ""}${column.minor ? " hide" : ""}`}>
-                      {column.cell(view, nowMs)}
-                    </td>
-                  ))}
-                  <td className="num">
-                    {view.blocked ? (
-                      <button
-                        className="btn"
-                        type="button"
-                        aria-label={`Unblock ${nameOf(view)}`}
-                        onClick={() => command.mutate({ type: "unblock-volunteer", volunteer: view.volunteer })}
-                      >
-                        Blocked, unblock
-                      </button>
-                    ) : (
-                      <button className="btn" type="button" aria-label={`Block ${nameOf(view)}`} onClick={() => setBlocking(view)}>
-                        Block…
-                      </button>
+              {rows.map((view) => {
+                const time = timeWords(view.spentMs);
+                return (
+                  <Fragment key={view.volunteer}>
+                    <tr className={`${view.present ? "" : "gone"}${time === null ? "" : " above-time"}`}>
+                      {columns.map((column) => (
+                        <td key={column.key} className={`${column.number ? "num" : ""}${column.minor ? " hide" : ""}`}>
+                          {column.cell(view, nowMs)}
+                        </td>
+                      ))}
+                      <td className="num">
+                        {view.blocked ? (
+                          <button
+                            className="btn"
+                            type="button"
+                            aria-label={`Unblock ${nameOf(view)}`}
+                            onClick={() => command.mutate({ type: "unblock-volunteer", volunteer: view.volunteer })}
+                          >
+                            Blocked, unblock
+                          </button>
+                        ) : (
+                          <button className="btn" type="button" aria-label={`Block ${nameOf(view)}`} onClick={() => setBlocking(view)}>
+                            Block…
+                          </button>
+                        )}
+                      </td>
+                    </tr>
+                    {time !== null && (
+                      <tr className="time">
+                        <td colSpan={columns.length + 1}>
+                          <span className="vh">{nameOf(view)}: </span>Time so far: {time}
+                        </td>
+                      </tr>
                     )}
-                  </td>
-                </tr>
-              ))}
+                  </Fragment>
+                );
+              })}
               {rows.length === 0 && (
                 <tr>
                   <td colSpan={columns.length + 1} className="quiet">

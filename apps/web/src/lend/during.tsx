@@ -1,10 +1,11 @@
 // What the reader sees while lending: the lease in hand, own figures, the loss, effort, and the ways to rest or end.
 import type { RunDetail } from "@weft/protocol";
-import type { LeaseProgress, VolunteerStatus } from "@weft/volunteer";
+import { type LeaseProgress, spentAt, type VolunteerStatus } from "@weft/volunteer";
 import { type CSSProperties, useEffect, useRef } from "react";
 import { Spark } from "../charts/spark.tsx";
 import { useNow } from "../live/use-now.ts";
 import { clock, count, duration, loss, ordinal, percent } from "../words/figures.ts";
+import { timeWords } from "../words/time-words.ts";
 import type { Effort, VolunteerSnapshot } from "../worker/client.ts";
 import { lender } from "./lender.ts";
 
@@ -123,6 +124,12 @@ function Head({ status, snapshot }: { status: AtWork; snapshot: VolunteerSnapsho
   );
 }
 
+/** Where the time of lending went so far. */
+function TimeSpent({ snapshot }: { snapshot: VolunteerSnapshot }) {
+  const words = timeWords(spentAt(snapshot, useNow()));
+  return <p className="small quiet">{words === null ? "Your time is counted from now on." : `Your time so far: ${words}.`}</p>;
+}
+
 /** A pause between two leases shorter than this is not worth a change of words. */
 const BETWEEN_MS = 1_200;
 
@@ -190,6 +197,7 @@ export function During({ status: truth, snapshot, detail }: { status: AtWork; sn
           </dd>
         </div>
       </dl>
+      <TimeSpent snapshot={snapshot} />
       <div className="loss">
         <span className="small quiet">Loss on your batches</span>
         {first === undefined || newest === undefined ? (

@@ -1,5 +1,5 @@
 // What the ledger cannot say: the coordinator's view of this moment, laid over a projection when it is read. Data only.
-import type { DatasetManifest, LeaseId, RunRates, TroubleView, VolunteerId } from "@weft/protocol";
+import type { DatasetManifest, LeaseId, RunRates, SpentMs, TroubleView, VolunteerId } from "@weft/protocol";
 
 export interface LiveOverlay {
   readonly nowMs: number;
@@ -9,6 +9,8 @@ export interface LiveOverlay {
   progress(lease: LeaseId, attempt: number): number;
   /** Measured speed, null while unknown. */
   samplesPerSecond(volunteer: VolunteerId): number | null;
+  /** On what its time goes, null while unknown. */
+  spentMs(volunteer: VolunteerId): SpentMs | null;
   readonly rates: RunRates;
   /** Why the round waits, in the coordinator's words. */
   readonly reason: string;
@@ -22,6 +24,7 @@ export const ledgerOnly = (manifest: DatasetManifest, nowMs: number): LiveOverla
   presence: null,
   progress: () => 0,
   samplesPerSecond: () => null,
+  spentMs: () => null,
   rates: { versionsPerMinute: 0, samplesPerSecond: 0, bytesInPerSecond: 0, bytesOutPerSecond: 0, remainingMs: null },
   reason: "",
   trouble: null,

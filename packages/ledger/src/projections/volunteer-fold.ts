@@ -104,6 +104,7 @@ export function createVolunteerFold(): VolunteerFold {
     ...counted,
     present: live.presence?.has(counted.volunteer) ?? counted.present,
     samplesPerSecond: live.samplesPerSecond(counted.volunteer),
+    spentMs: live.spentMs(counted.volunteer),
   });
   /** Smaller is listed first: contributors who are here, then whom an admin may want to unblock, then new keys, then who was here once. */
   const rankOf = (counted: Counted, live: LiveOverlay): number => {

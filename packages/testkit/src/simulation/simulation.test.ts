@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { FAULT_NAMES, type FaultName } from "./faults.ts";
 import { PINNED_SEEDS } from "./pinned-seeds.ts";
-import type { SimulationOptions } from "./plan.ts";
+import { planOf, type SimulationOptions } from "./plan.ts";
 import { describeFailure, shrink } from "./shrink.ts";
 import { type Outcome, simulate } from "./simulate.ts";
 
@@ -22,7 +22,9 @@ for (const { sentence, ...options } of PINNED_SEEDS)
 test("over 120 seeds of 3 to 40 volunteers every invariant holds, and every fault strikes", { timeout: 10 * MINUTES }, async () => {
   const struck = new Map<FaultName, number>();
   const sums = { crashes: 0, recomputed: 0, givenUp: 0, resumed: 0, wentOn: 0, moved: 0 };
-  for (let seed = 1_000; seed < 1_120; seed += 1) {
+  for (let seed = 1_000; seed < 1_120 || (sums.resumed === 0 && seed < 5_000); seed += 1) {
+    // That an upload goes on by chunk is the rarest of all: it is looked for among further seeds where it can happen.
+    if (seed >= 1_120 && !planOf({ seed, size: "small" }).faults.has("half-sent")) continue;
     const outcome = await expectAllHold({ seed, size: "small" });
     for (const [fault, times] of Object.entries(outcome.faults) as [FaultName, number][])
       struck.set(fault, (struck.get(fault) ?? 0) + times);
