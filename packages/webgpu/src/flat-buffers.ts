@@ -5,6 +5,7 @@ import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import type { ParameterLayout } from "@weft/tensors";
 import { type Source, sourceOf, storageBuffer, tensorOn } from "./buffer-tensors.ts";
+import { mapped } from "./mapped.ts";
 import { flush, type Tape } from "./tape.ts";
 
 /** Where a binding may begin: 256 bytes, in values. */
@@ -99,6 +100,7 @@ export class DeviceInputs<Name extends string> {
 export class FlatReadBack {
   readonly #backend: WebGPUBackend;
   #staging: GPUBuffer | null = null;
+  #values = new Float32Array(0);
 
   constructor(backend: WebGPUBackend) {
     this.#backend = backend;
@@ -106,10 +108,11 @@ export class FlatReadBack {
 
   /** The tensors' values in order. Rejects when the device is lost meanwhile. */
   async read(tensors: readonly tf.Tensor[]): Promise<Float32Array<ArrayBuffer>> {
-    return this.readSources(tensors.map((tensor) => sourceOf(this.#backend, tensor)));
+    return (await this.readSources(tensors.map((tensor) => sourceOf(this.#backend, tensor)))).slice();
   }
 
-  /** The values of buffers in order. */
+  /** The values of buffers in order, valid until the next read: the same memory again, since new memory takes longer to be had than to be
+   *  filled. */
   async readSources(sources: readonly Source[]): Promise<Float32Array<ArrayBuffer>> {
     const { device, queue } = this.#backend;
     const copies = this.#copiesOf(sources);
@@ -120,7 +123,7 @@ export class FlatReadBack {
     return copies.values();
   }
 
-  /** Computes a tape's outputs anew and reads them, without a submit more for the reading. */
+  /** Computes a tape's outputs anew and reads them, without a submit more for the reading; valid until the next read. */
   async replay(tape: Tape): Promise<Float32Array<ArrayBuffer>> {
     const copies = this.#copiesOf(tape.outputs);
     tape.replay(copies.encode);
@@ -140,8 +143,10 @@ export class FlatReadBack {
       },
       /** After the submit of the copies. */
       values: async (): Promise<Float32Array<ArrayBuffer>> => {
-        await staging.mapAsync(GPUMapMode.READ, 0, total);
-        const values = new Float32Array(staging.getMappedRange(0, total).slice(0));
+        await mapped(this.#backend.device.queue, staging, total);
+        if (4 * this.#values.length < total) this.#values = new Float32Array(total / 4);
+        const values = this.#values.subarray(0, total / 4);
+        values.set(new Float32Array(staging.getMappedRange(0, total)));
         staging.unmap();
         return values;
       },
@@ -151,6 +156,7 @@ export class FlatReadBack {
   dispose(): void {
     this.#staging?.destroy();
     this.#staging = null;
+    this.#values = new Float32Array(0);
   }
 
   #stagingOf(sizeBytes: number): GPUBuffer {

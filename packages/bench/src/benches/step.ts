@@ -274,6 +274,20 @@ async function readBacks(page: Page, say: BenchContext["say"]): Promise<readonly
   return rows;
 }
 
+async function steps(page: Page, plans: readonly Plan[], short: boolean, say: BenchContext["say"]): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  for (const plan of plans) {
+    say(`${plan.case.name} ...`);
+    const options = { engines: plan.engines, warm: 2, turns: short ? 2 : plan.turns };
+    const figures = await page.evaluate(([given, how]) => (globalThis as InPage).weftMeasure.measureSteps(given, how), [
+      plan.case,
+      options,
+    ] as const);
+    rows.push(...rowsOf(plan, figures, short));
+  }
+  return rows;
+}
+
 /** What `npm test` runs too: counts alone. */
 export async function stepRows({
   short,
@@ -283,25 +297,21 @@ export async function stepRows({
   hardware,
 }: Omit<BenchContext, "seed"> & { readonly hardware: boolean }): Promise<readonly Row[]> {
   const wanted = (part: string): boolean => only === null || part.includes(only);
-  const opened = await openBenchPage({ ...PAGE, hardware });
-  const { page } = opened;
-  try {
-    const rows: Row[] = [];
-    for (const plan of plansOf(short).filter((each) => wanted(each.case.name))) {
-      say(`${plan.case.name} ...`);
-      const options = { engines: plan.engines, warm: 2, turns: short ? 2 : plan.turns };
-      const figures = await page.evaluate(([given, how]) => (globalThis as InPage).weftMeasure.measureSteps(given, how), [
-        plan.case,
-        options,
-      ] as const);
-      rows.push(...rowsOf(plan, figures, short));
+  const inPage = async (measure: (page: Page) => Promise<readonly Row[]>): Promise<readonly Row[]> => {
+    const { page, close } = await openBenchPage({ ...PAGE, hardware });
+    try {
+      return await measure(page);
+    } finally {
+      await close();
     }
-    if (!short && wanted("read-back")) rows.push(...(await readBacks(page, say)));
-    if (!short && wanted("matmul")) rows.push(...(await matmuls(page, peakTflops, say)));
-    return rows;
-  } finally {
-    await opened.close();
-  }
+  };
+  const plans = plansOf(short).filter((each) => wanted(each.case.name));
+  const rows: Row[] = [];
+  if (plans.length > 0) rows.push(...(await inPage((page) => steps(page, plans, short, say))));
+  if (!short && wanted("read-back")) rows.push(...(await inPage((page) => readBacks(page, say))));
+  // A page of their own: the tuner is asked for their shapes alone.
+  if (!short && wanted("matmul")) rows.push(...(await inPage((page) => matmuls(page, peakTflops, say))));
+  return rows;
 }
 
 export const stepBench: Bench = {

@@ -56,17 +56,23 @@ export interface Contender {
   trainer(given: StepCase): Promise<Trainer | null>;
 }
 
+/** Work that is timed by itself. */
+export interface Work {
+  /** Outside the time that is taken: makes what is to be worked on, and waits until the device has done all that this engine asked of it. */
+  ready(): Promise<void>;
+  run(): Promise<void>;
+  dispose(): void;
+}
 /** One matrix product, for the rows of `matmul`. */
 export interface MatmulContender {
   readonly name: EngineName;
-  /** n x n matrices; resolves when the product is computed. */
-  product(n: number, transposeA: boolean, transposeB: boolean): Promise<{ run(): Promise<void>; dispose(): void }>;
+  /** n x n matrices; `run` resolves when the product is computed. */
+  product(n: number, transposeA: boolean, transposeB: boolean): Promise<Work>;
 }
 /** Reads the same values of many tensors. */
 export interface ReadBackContender {
   readonly name: EngineName;
-  /** `ready` makes what is to be read, outside the time that is taken. */
-  readBack(tensors: number, size: number): Promise<{ ready(): Promise<void>; run(): Promise<void>; dispose(): void }>;
+  readBack(tensors: number, size: number): Promise<Work>;
 }
 
 export interface Registry {

@@ -1,4 +1,4 @@
-// Counts what an engine asks of WebGPU in its frame: dispatches, submits, maps, and bytes in buffers that live.
+// Counts what an engine asks of WebGPU in its frame: dispatches, submits of something, maps, and bytes in buffers that live.
 
 export interface Counts {
   readonly dispatches: number;
@@ -22,7 +22,9 @@ function wrap<T extends object, K extends keyof T>(prototype: T, method: K, befo
 export function install(): void {
   if (!("GPUDevice" in globalThis)) return;
   wrap(GPUComputePassEncoder.prototype, "dispatchWorkgroups", () => counts.dispatches++);
-  wrap(GPUQueue.prototype, "submit", () => counts.submits++);
+  wrap(GPUQueue.prototype, "submit", (_, [buffers]) => {
+    if ((buffers as readonly GPUCommandBuffer[]).length > 0) counts.submits++;
+  });
   wrap(GPUBuffer.prototype, "mapAsync", () => counts.maps++);
   wrap(GPUBuffer.prototype, "destroy", (buffer) => {
     const device = owners.get(buffer);

@@ -1,6 +1,6 @@
 // Measures engines by turns, in the page: a turn is one step of each, so that what else the machine does falls on all of them alike.
 
-import type { EngineName, Registry, StepCase, Trainer } from "./contender.ts";
+import type { EngineName, Registry, StepCase, Trainer, Work } from "./contender.ts";
 import type { Counts } from "./counters.ts";
 
 /** Each engine's, from its frame. */
@@ -105,22 +105,16 @@ export interface TimeFigures {
   readonly ms: number;
 }
 
-async function byTurns(
-  made: readonly { readonly engine: EngineName; ready?(): Promise<void>; run(): Promise<void>; dispose(): void }[],
-  turns: number,
-): Promise<readonly TimeFigures[]> {
+/** Medians. All are ready before each is timed, so that nothing that another left for the GPU's process to do falls into its time. */
+async function byTurns(made: readonly (Work & { readonly engine: EngineName })[], turns: number): Promise<readonly TimeFigures[]> {
   const times = made.map((): number[] => []);
-  for (const { ready, run } of made)
-    for (let warm = 0; warm < 2; warm++) {
-      await ready?.();
-      await run();
-    }
-  for (let at = 0; at < turns; at++)
-    for (const [index, { ready, run }] of made.entries()) {
-      await ready?.();
+  const warm = 2;
+  for (let at = -warm; at < turns; at++)
+    for (const [index, { run }] of made.entries()) {
+      for (const { ready } of made) await ready();
       const from = performance.now();
       await run();
-      times[index]?.push(performance.now() - from);
+      if (at >= 0) times[index]?.push(performance.now() - from);
     }
   for (const { dispose } of made) dispose();
   return made.map(({ engine }, index) => ({ engine, ms: median(times[index] ?? []) }));

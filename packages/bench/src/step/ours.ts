@@ -11,32 +11,45 @@ import {
   DeviceOptimizer,
   DeviceParameters,
   FlatReadBack,
+  flush,
   forgetfulMemory,
   installKernels,
   openDevice,
   registerWebGpuBackend,
+  sourceOf,
   Tape,
   tuneMatmul,
 } from "@weft/webgpu";
 import { batchOf, registry, type StepCase, type Trainer } from "./contender.ts";
 import { LEARNING_RATE, optimizerOf, specOf, trainerOn } from "./on-engine.ts";
 
-let opened: Promise<{ readonly backend: WebGPUBackend; readonly readBack: FlatReadBack; readonly tune: () => Promise<void> }> | null = null;
-function gpu(): NonNullable<typeof opened> {
+interface Opened {
+  readonly backend: WebGPUBackend;
+  readonly software: boolean;
+  readonly readBack: FlatReadBack;
+  tune(): Promise<void>;
+  /** Resolves when all that was asked of the device is done. */
+  done(): Promise<void>;
+}
+let opened: Promise<Opened> | null = null;
+function gpu(): Promise<Opened> {
   opened ??= openDevice({ gpu: navigator.gpu, allowSoftware: true }).then(async (result) => {
     if (!result.ok) throw new Error(result.message);
     const backend = await registerWebGpuBackend(result.value);
     installKernels();
     tf.env().set("PROD", true);
     const { software, info } = result.value;
-    // As the engine does: a software adapter is no device to measure kernels on.
     const tune = async (): Promise<void> => {
-      if (software) return;
       const now = (): number => performance.now();
       await tuneMatmul(backend, { memory: forgetfulMemory(), adapter: adapterKey(info), budgetMs: 60_000, now });
       use("webgpu");
     };
-    return { backend, readBack: new FlatReadBack(backend), tune };
+    const done = async (): Promise<void> => {
+      use("webgpu");
+      flush(backend);
+      await backend.queue.onSubmittedWorkDone();
+    };
+    return { backend, software, readBack: new FlatReadBack(backend), tune, done };
   });
   return opened;
 }
@@ -45,7 +58,7 @@ const use = (name: string): void => {
 };
 
 async function onWebGpu(given: StepCase): Promise<Trainer> {
-  const { backend, readBack, tune } = await gpu();
+  const { backend, software, readBack, tune } = await gpu();
   use("webgpu");
   const model = specOf(given);
   const layout = layoutFor(model);
@@ -73,7 +86,8 @@ async function onWebGpu(given: StepCase): Promise<Trainer> {
     });
   const compile = (): Promise<void> => compileAhead(backend, () => tf.dispose(compute()));
   await compile();
-  await tune();
+  // As the engine does: a software adapter is no device to measure kernels on for whole steps.
+  if (!software) await tune();
   await compile();
   let tape: Tape | null = null;
   const record = (): Promise<Float32Array> => {
@@ -107,18 +121,16 @@ registry.steps.push({ name: "weft webgpu", trainer: onWebGpu }, { name: "weft wa
 registry.matmuls.push({
   name: "weft webgpu",
   async product(n, transposeA, transposeB) {
-    const { backend, tune } = await gpu();
+    const { tune, done } = await gpu();
     use("webgpu");
     const [a, b] = [tf.randomUniform([n, n]), tf.randomUniform([n, n])] as [tf.Tensor2D, tf.Tensor2D];
     tf.dispose(tf.matMul(a, b, transposeA, transposeB));
     await tune();
     return {
+      ready: done,
       async run() {
-        use("webgpu");
         const y = tf.matMul(a, b, transposeA, transposeB);
-        backend.endComputePassEncoder();
-        backend.submitQueue();
-        await backend.queue.onSubmittedWorkDone();
+        await done();
         y.dispose();
       },
       dispose: () => tf.dispose([a, b]),
@@ -128,17 +140,15 @@ registry.matmuls.push({
 registry.readBacks.push({
   name: "weft webgpu",
   async readBack(tensors, size) {
-    const { backend, readBack } = await gpu();
+    const { backend, readBack, done } = await gpu();
     use("webgpu");
     const sources = Array.from({ length: tensors }, () => tf.add(tf.randomUniform([size]), 1));
     return {
-      async ready() {
-        use("webgpu");
-        await backend.queue.onSubmittedWorkDone();
-      },
+      ready: done,
       async run() {
         use("webgpu");
-        await readBack.read(sources);
+        // As the engine does.
+        await readBack.readSources(sources.map((source) => sourceOf(backend, source)));
       },
       dispose: () => tf.dispose(sources),
     };

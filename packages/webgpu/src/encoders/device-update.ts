@@ -5,6 +5,7 @@
 import { type CodecStream, type Encoded, streamKey } from "@weft/tensors";
 import { type Source, storageBuffer } from "../buffer-tensors.ts";
 import { workgroupsFor } from "../launch.ts";
+import { mapped } from "../mapped.ts";
 import { COMBINE_THREADS, type DeviceEncoder } from "./device-encoder.ts";
 import { PACK_THREADS, PAIR } from "./quantise.ts";
 
@@ -119,10 +120,10 @@ export class DeviceUpdate {
       offset += sizeBytes;
     }
     this.#device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ, 0, total);
+    await mapped(this.#device.queue, staging, total);
     try {
-      const mapped = staging.getMappedRange(0, total);
-      return { encoded: this.#assembled(mapped), alongside: new Float32Array(mapped.slice(this.#packedBytes)) };
+      const bytes = staging.getMappedRange(0, total);
+      return { encoded: this.#assembled(bytes), alongside: new Float32Array(bytes.slice(this.#packedBytes)) };
     } finally {
       staging.unmap();
     }

@@ -31,6 +31,9 @@ export const WIDE_TILINGS: readonly Tiling[] = [
   { name: "128x64", threads: [8, 16], block: [8, 8], staging: "workgroup", factors: "f32" },
   { name: "32x32", threads: [8, 8], block: [4, 4], staging: "workgroup", factors: "f32" },
   { name: "32x32 memory", threads: [8, 8], block: [4, 4], staging: "memory", factors: "f32" },
+  // Fewer loads a product, where registers or a processor's cache hold as many sums.
+  { name: "128x64 by 16x8", threads: [8, 8], block: [16, 8], staging: "workgroup", factors: "f32" },
+  { name: "64x64 by 16x16", threads: [4, 4], block: [16, 16], staging: "workgroup", factors: "f32" },
   { name: "64x32 memory", threads: [8, 8], block: [8, 4], staging: "memory", factors: "f32" },
 ];
 /** The same on factors that packHalf has packed: half the traffic and half the workgroup memory, sums still in f32. */

@@ -138,7 +138,7 @@ describe.each([
         optimizer.advance(0.1, 1);
         optimizer.apply([gradient]);
       }
-      return readBack.readSources(parameters.sources);
+      return (await readBack.readSources(parameters.sources)).slice();
     };
     const first = await run();
     expect(await run()).not.toEqual(first);
