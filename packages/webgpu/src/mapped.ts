@@ -1,12 +1,12 @@
 // Waits for a buffer to be mapped, and keeps the browser looking whether it is. A browser asks its GPU only now and then whether work is done
 // (Chromium each one or two milliseconds, Firefox each hundred), and whenever something is submitted: so nothing is, again and again.
 
-/** As long as a short step takes: asked at every turn of the event loop, which costs a processor. */
-const BRISK_MS = 2;
-/** At most this often, in milliseconds. */
-const BRISK_PERIOD_MS = 0.2;
-/** Then by a timer, which browsers stretch to 4 ms where one follows another. */
-const PERIOD_MS = 1;
+/** Just before Chromium looks by itself, after 1 ms: a look that is asked for too early puts its own off by 2 ms. */
+const FIRST_MS = 0.9;
+/** Then again so often, and in a long step ever more seldom. Between them the processor is left alone: where the GPU's process shares it, asking
+ *  at every turn of the event loop held up what it asked for (bench `step`, part read-back). */
+const PERIOD_MS = 0.4;
+const PERIODS_OF_WAIT = 32;
 
 /** Maps the first bytes of `staging` for reading, after what was submitted. Rejects as mapAsync does, when the device is lost among others. */
 export async function mapped(queue: GPUQueue, staging: GPUBuffer, sizeBytes: number): Promise<void> {
@@ -14,26 +14,27 @@ export async function mapped(queue: GPUQueue, staging: GPUBuffer, sizeBytes: num
   const done = staging.mapAsync(GPUMapMode.READ, 0, sizeBytes).finally(() => {
     isPending = false;
   });
-  // Whoever waits for it below sees how it ends.
-  done.catch(() => {});
-  const { port1, port2 } = new MessageChannel();
-  const turn = (): Promise<void> =>
-    new Promise((resolve) => {
-      port1.onmessage = () => resolve();
-      port2.postMessage(null);
-    });
-  try {
-    const beganMs = performance.now();
-    let askedMs = beganMs;
-    while (isPending) {
-      const isBrisk = performance.now() - beganMs < BRISK_MS;
-      await (isBrisk ? turn() : new Promise((resolve) => setTimeout(resolve, PERIOD_MS)));
-      if (!isPending || performance.now() - askedMs < BRISK_PERIOD_MS) continue;
-      queue.submit([]);
-      askedMs = performance.now();
-    }
-  } finally {
-    port1.close();
+  const beganMs = performance.now();
+  await Promise.race([done, pause(FIRST_MS)]);
+  while (isPending) {
+    queue.submit([]);
+    await Promise.race([done, pause(Math.max(PERIOD_MS, (performance.now() - beganMs) / PERIODS_OF_WAIT))]);
   }
-  await done;
 }
+
+/** Waits a time that may be a part of a millisecond, which timers do not know; a whole one where the browser has no such wait. */
+async function pause(ms: number): Promise<void> {
+  if (cell === null) await new Promise((resolve) => setTimeout(resolve, Math.ceil(ms)));
+  else await Atomics.waitAsync(cell, 0, 0, ms).value;
+}
+
+/** Nobody wakes who waits on it. Shared memory of this kind is to be had on pages that are not isolated, too. */
+const cell = ((): Int32Array | null => {
+  try {
+    return typeof Atomics.waitAsync === "function"
+      ? new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer)
+      : null;
+  } catch {
+    return null;
+  }
+})();

@@ -261,7 +261,7 @@ async function readBacks(page: Page, say: BenchContext["say"]): Promise<readonly
   const rows: Row[] = [];
   for (const tensors of [50, 256]) {
     say(`read-back of ${tensors} tensors ...`);
-    const figures = await page.evaluate((count) => (globalThis as InPage).weftMeasure.measureReadBack(count, 4096, 41), tensors);
+    const figures = await page.evaluate((count) => (globalThis as InPage).weftMeasure.measureReadBack(count, 4096, 121), tensors);
     const [stock, ours] = [timeOf(figures, "stock webgpu"), timeOf(figures, "weft webgpu")];
     rows.push({
       figure: `read-back of ${tensors} tensors: Promise.all(data()) over weft`,
