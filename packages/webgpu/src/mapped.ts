@@ -1,11 +1,10 @@
 // Waits for a buffer to be mapped, and keeps the browser looking whether it is. A browser asks its GPU only now and then whether work is done
 // (Chromium each one or two milliseconds, Firefox each hundred), and whenever something is submitted: so nothing is, again and again.
 
-/** Just before Chromium looks by itself, after 1 ms: a look that is asked for too early puts its own off by 2 ms. */
-const FIRST_MS = 0.9;
-/** Then again so often, and in a long step ever more seldom. Between them the processor is left alone: where the GPU's process shares it, asking
- *  at every turn of the event loop held up what it asked for (bench `step`, part read-back). */
+/** Between two looks the processor is left alone: where the GPU's process shares it, asking at every turn of the event loop holds up what it asks
+ *  for. Once a millisecond is too seldom: a look that comes before the work is done puts Chromium's own off by two (bench `step`, part read-back). */
 const PERIOD_MS = 0.4;
+/** A long step is asked after ever more seldom. */
 const PERIODS_OF_WAIT = 32;
 
 /** Maps the first bytes of `staging` for reading, after what was submitted. Rejects as mapAsync does, when the device is lost among others. */
@@ -15,10 +14,10 @@ export async function mapped(queue: GPUQueue, staging: GPUBuffer, sizeBytes: num
     isPending = false;
   });
   const beganMs = performance.now();
-  await Promise.race([done, pause(FIRST_MS)]);
-  while (isPending) {
-    queue.submit([]);
+  for (;;) {
     await Promise.race([done, pause(Math.max(PERIOD_MS, (performance.now() - beganMs) / PERIODS_OF_WAIT))]);
+    if (!isPending) return;
+    queue.submit([]);
   }
 }
 
