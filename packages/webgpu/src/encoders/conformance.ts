@@ -1,6 +1,6 @@
-// Whether a device encodes as the codec says: a fixed update, added up and encoded there, against the CPU's encoding of the same. Devices that
-// round or compile wrongly exist; their updates are encoded on the CPU.
-import { codecNamed, decode, f16ToNumber, randomStream } from "@weft/tensors";
+// Whether a device encodes as the codec says: a fixed update, added up and encoded there, against the CPU's encoding of the same, and what that
+// does not say. Devices that round or compile wrongly exist; their updates are encoded on the CPU.
+import { type Codec, codecNamed, decode, f16ToNumber, randomStream } from "@weft/tensors";
 import { storageBuffer } from "../buffer-tensors.ts";
 import type { DeviceEncoder } from "./device-encoder.ts";
 import { DeviceUpdate } from "./device-update.ts";
@@ -9,44 +9,61 @@ const BLOCK = 256;
 const SIZE = 20_003;
 /** A device may divide 2.5 units in the last place off, which moves at most one level in so many, by one. */
 const LEVELS_FOR_ONE_OFF = 10_000;
+/** Of a residual, relative to what it is the difference of. */
+const KEPT_ERROR = 1e-6;
 const DIVISOR = 4;
 const STREAM = { seed: 20_260_101, lease: 7 };
 
-/** Three vectors whose sum and difference and its quarter are exact in f32, with blocks of many magnitudes and one of zeros. */
+/** Three vectors whose sum and difference and its quarter are exact in f32: blocks of many magnitudes, one of zeros, many values alike. */
 function probe(): { readonly parts: readonly Float32Array[]; readonly mean: Float32Array } {
   const random = randomStream(STREAM.seed, STREAM.lease);
   const unitOf = (at: number): number => {
     const block = Math.floor(at / BLOCK);
-    return block === 3 ? 0 : 2 ** ((block % 24) - 26);
+    return block === 3 ? 0 : 2 ** ((block % 24) - 20);
   };
   const vector = (): Float32Array =>
-    Float32Array.from({ length: SIZE }, (_, at) => unitOf(at) * ((random.u32() >>> 19) - (random.u32() >>> 19)));
+    Float32Array.from({ length: SIZE }, (_, at) => unitOf(at) * ((random.u32() >>> 26) - (random.u32() >>> 26)));
   const parts = [vector(), vector(), vector()] as const;
   const mean = parts[0].map((value, at) => (value + (parts[1][at] as number) - (parts[2][at] as number)) / DIVISOR);
   return { parts, mean };
 }
 
-/** Whether `ours` is `theirs` but for a level here and there that is one off. */
-function agrees(name: string, ours: Uint8Array, theirs: Uint8Array, size: number): boolean {
-  const codec = codecNamed(name);
-  if (codec?.packedLevels === undefined) throw new Error(`The codec ${name} has no levels`);
+/** Whether `ours` is `theirs`, but for a level here and there that is one off. */
+function agrees(codec: Codec, ours: Uint8Array, theirs: Uint8Array): boolean {
+  const levels = codec.packedLevels;
+  if (levels === undefined) return ours.length === theirs.length && ours.every((byte, at) => byte === theirs[at]);
   const [a, b] = [ours, theirs].map((bytes) => {
-    const packed = codec.packedLevels?.split(bytes, size);
-    const decoded = decode(codec, bytes, size);
-    return packed?.ok && decoded.ok ? { scales: packed.scales, values: decoded.update } : null;
+    const packed = levels.split(bytes, SIZE);
+    const decoded = decode(codec, bytes, SIZE);
+    return packed.ok && decoded.ok ? { scales: packed.scales, values: decoded.update } : null;
   });
   if (!a || !b || !a.scales.every((byte, at) => byte === b.scales[at])) return false;
   let off = 0;
-  for (let from = 0; from < size; from += BLOCK) {
+  for (let from = 0; from < SIZE; from += BLOCK) {
     const [low, high] = b.scales.subarray(from / (BLOCK / 2)) as unknown as [number, number];
-    const step = f16ToNumber(low | (high << 8)) / codec.packedLevels.top;
-    for (let at = from; at < Math.min(size, from + BLOCK); at++) {
+    const step = f16ToNumber(low | (high << 8)) / levels.top;
+    for (let at = from; at < Math.min(SIZE, from + BLOCK); at++) {
       const difference = Math.abs((a.values[at] as number) - (b.values[at] as number));
       if (difference > 1.01 * step) return false;
       if (difference > 0) off += 1;
     }
   }
-  return off <= size / LEVELS_FOR_ONE_OFF;
+  return off <= SIZE / LEVELS_FOR_ONE_OFF;
+}
+
+/** Whether what stayed on the device is what the encoding of `wanted` does not say. */
+async function keepsTheRest(update: DeviceUpdate, codec: Codec, wanted: Float32Array, bytes: Uint8Array): Promise<boolean> {
+  if (codec.feedback === undefined) return true;
+  update.commit();
+  const kept = await update.residual();
+  const said = decode(codec, bytes, SIZE);
+  return (
+    said.ok &&
+    kept.every((value, at) => {
+      const [all, part] = [wanted[at] as number, said.update[at] as number];
+      return Math.abs(value - (all - part)) <= KEPT_ERROR * (Math.abs(all) + Math.abs(part));
+    })
+  );
 }
 
 /** Rejects when the device is lost meanwhile. */
@@ -67,12 +84,13 @@ export async function encodesRightly(device: GPUDevice, encoder: DeviceEncoder):
     update.add([second]);
     update.subtract([third]);
     const { encoded } = await update.pack(DIVISOR, STREAM);
-    if (!encoded.ok || !agrees(encoder.codec, codec.seal?.(encoded.bytes, SIZE) ?? encoded.bytes, wanted.bytes, SIZE)) return false;
-    for (const bad of [Number.NaN, Number.NEGATIVE_INFINITY, 4 * 65_505]) {
+    if (!encoded.ok || !agrees(codec, codec.seal?.(encoded.bytes, SIZE) ?? encoded.bytes, wanted.bytes)) return false;
+    if (!(await keepsTheRest(update, codec, mean, wanted.bytes))) return false;
+    for (const bad of [Number.NaN, Number.NEGATIVE_INFINITY, 1e30]) {
       device.queue.writeBuffer(second.buffer, 4 * (SIZE - 2), Float32Array.of(bad));
-      update.clear();
       update.add([first]);
       update.add([second]);
+      if (codec.feedback !== undefined) update.restore();
       if ((await update.pack(DIVISOR, STREAM)).encoded.ok) return false;
     }
     return true;

@@ -1,15 +1,15 @@
 // An update that stays on the device: the gradients of a lease are added up there, or weights are taken from weights, and only packed bytes
-// are read back, with what else is wanted in the same map. Quantises and packs as the codecs of @weft/tensors do on the CPU; what those do
-// with packed bytes beyond that (entropy coding) is not done here. Knows no model and no TensorFlow.js; what TensorFlow.js still holds must
-// have been handed to the queue before.
+// are read back, with what else is wanted in the same map. Encodes as the codecs of @weft/tensors do on the CPU; what those do with packed
+// bytes beyond that (entropy coding) is not done here. Of codecs with error feedback, what was not said stays here too. Knows no model and no
+// TensorFlow.js; what TensorFlow.js still holds must have been handed to the queue before.
 import { type CodecStream, type Encoded, streamKey } from "@weft/tensors";
 import { type Source, storageBuffer } from "../buffer-tensors.ts";
 import { workgroupsFor } from "../launch.ts";
 import { mapped } from "../mapped.ts";
-import { COMBINE_THREADS, type DeviceEncoder } from "./device-encoder.ts";
-import { PACK_THREADS, PAIR } from "./quantise.ts";
+import { COMBINE_THREADS } from "./combine.ts";
+import type { DeviceEncoder } from "./device-encoder.ts";
+import type { Encoding } from "./forms.ts";
 
-const BLOCK = 256;
 /** Before the packed bytes: what was found that cannot be encoded. */
 const FAULT_BYTES = 8;
 
@@ -27,63 +27,66 @@ export interface PackedUpdate {
 
 export class DeviceUpdate {
   readonly #device: GPUDevice;
-  readonly #encoder: DeviceEncoder;
   readonly #size: number;
-  readonly #buffers: Readonly<Record<"sum" | "more" | "levels" | "packed" | "scales" | "faults" | "uniforms" | "words", GPUBuffer>>;
-  readonly #combine: Readonly<Record<"add" | "subtract", Dispatch>>;
-  readonly #encode: readonly Dispatch[];
+  readonly #all: GPUBuffer[] = [];
+  readonly #sum: GPUBuffer;
+  readonly #more: GPUBuffer;
+  readonly #faults: GPUBuffer;
+  readonly #uniforms: GPUBuffer;
+  /** What was not said, as it was committed, and as it will be. Null: the codec needs none. */
+  readonly #residual: { readonly now: GPUBuffer; readonly next: GPUBuffer } | null;
+  readonly #add: Dispatch;
+  readonly #subtract: Dispatch;
+  readonly #stages: readonly Dispatch[];
+  readonly #encoding: Encoding;
   #staging: GPUBuffer;
   #parts = 0;
 
-  /** Of `size` values, at least one. */
-  constructor(device: GPUDevice, encoder: DeviceEncoder, size: number) {
+  /** Of `size` values, at least one; its residual is zeros. */
+  constructor(device: GPUDevice, { form, pipelines }: DeviceEncoder, size: number) {
     this.#device = device;
-    this.#encoder = encoder;
     this.#size = size;
-    const { levelsPerWord } = encoder.quantiser;
-    const storage = (sizeBytes: number, what: string): GPUBuffer => storageBuffer(device, sizeBytes, `${what} of an update`);
-    const uniform = (): GPUBuffer => device.createBuffer({ size: 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
-    const words = Math.ceil(size / levelsPerWord);
-    // Whole pairs of blocks, and as far as the last packed word reads; what no value has stays 0.
-    const levels = storage(4 * Math.ceil(Math.max(PAIR * Math.ceil(size / PAIR), levelsPerWord * words) / 4), "levels");
-    const buffers = {
-      sum: storage(4 * size, "sum"),
-      more: storage(4 * size, "part"),
-      levels,
-      packed: encoder.pack === null ? levels : storage(4 * words, "packed levels"),
-      scales: storage(4 * Math.ceil(size / PAIR), "scales"),
-      faults: storage(FAULT_BYTES, "faults"),
-      uniforms: uniform(),
-      words: uniform(),
+    const storage = (sizeBytes: number, what: string): GPUBuffer => this.#own(storageBuffer(device, sizeBytes, `${what} of an update`));
+    const uniforms = (): GPUBuffer => this.#own(device.createBuffer({ size: 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST }));
+    const uniform = (word: number): GPUBuffer => {
+      const buffer = uniforms();
+      device.queue.writeBuffer(buffer, 0, Uint32Array.of(word));
+      return buffer;
     };
-    this.#buffers = buffers;
-    device.queue.writeBuffer(buffers.words, 0, Uint32Array.of(words));
     const dispatch = (pipeline: GPUComputePipeline, bound: readonly GPUBuffer[], workgroups: number): Dispatch => {
       const entries = bound.map((buffer, binding) => ({ binding, resource: { buffer } }));
       return { pipeline, workgroups, group: device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }) };
     };
-    const { sum, more, packed, scales, faults, uniforms } = buffers;
-    const combined = workgroupsFor(size, COMBINE_THREADS);
-    this.#combine = {
-      add: dispatch(encoder.add, [sum, more], combined),
-      subtract: dispatch(encoder.subtract, [sum, more], combined),
-    };
-    this.#encode = [
-      dispatch(encoder.quantise, [sum, levels, scales, faults, uniforms], workgroupsFor(size, PAIR)),
-      ...(encoder.pack === null ? [] : [dispatch(encoder.pack, [levels, packed, buffers.words], workgroupsFor(words, PACK_THREADS))]),
+    this.#sum = storage(4 * size, "sum");
+    this.#more = storage(4 * size, "part");
+    this.#faults = storage(FAULT_BYTES, "faults");
+    this.#uniforms = uniforms();
+    this.#residual = form.feedback === null ? null : { now: storage(4 * size, "residual"), next: storage(4 * size, "next residual") };
+    const given = { values: this.#sum, residual: this.#residual?.next ?? null, faults: this.#faults, uniforms: this.#uniforms };
+    this.#encoding = form.lay(size, { ...given, storage, uniform });
+    const each = workgroupsFor(size, COMBINE_THREADS);
+    this.#add = dispatch(pipelines.add, [this.#sum, this.#more], each);
+    this.#subtract = dispatch(pipelines.subtract, [this.#sum, this.#more], each);
+    this.#stages = [
+      ...(pipelines.feedback === null || this.#residual === null
+        ? []
+        : [dispatch(pipelines.feedback, [this.#sum, this.#residual.now, this.#uniforms], each)]),
+      ...this.#encoding.stages.map(({ shader, bound, workgroups }) =>
+        dispatch(pipelines.stages[shader] as GPUComputePipeline, bound, workgroups),
+      ),
     ];
     this.#staging = this.#stagingOf(this.#packedBytes);
   }
 
   /** Adds f32 values that lie in `sources` one behind the other, as many as the update has. They may change as soon as this returns. */
   add(sources: readonly Source[]): void {
-    this.#take(sources, this.#parts === 0 ? null : this.#combine.add);
+    this.#take(sources, this.#parts === 0 ? null : this.#add);
   }
 
   /** Takes them away from what was added. */
   subtract(sources: readonly Source[]): void {
     if (this.#parts === 0) throw new Error("subtract before add");
-    this.#take(sources, this.#combine.subtract);
+    this.#take(sources, this.#subtract);
   }
 
   /** The next `add` begins anew. */
@@ -92,88 +95,133 @@ export class DeviceUpdate {
   }
 
   /**
-   * The sum divided by `divisor`, a positive whole number, encoded; and f32 values that lie `alongside`. One map. Rejects when the device is
-   * lost meanwhile. Calls are made one after another.
+   * The sum divided by `divisor`, a positive whole number, and what is left of the residual, encoded; and f32 values that lie `alongside`.
+   * One map. The next `add` begins anew. Rejects when the device is lost meanwhile. Calls are made one after another.
    */
   async pack(divisor: number, stream: CodecStream, alongside: readonly Source[] = []): Promise<PackedUpdate> {
     if (this.#parts === 0) throw new Error("pack before add");
-    const { faults, scales, packed, uniforms } = this.#buffers;
+    this.#parts = 0;
     const values = new DataView(new ArrayBuffer(16));
     values.setUint32(0, this.#size, true);
     for (const [index, word] of streamKey(stream.seed, stream.lease, "codec").entries()) values.setUint32(4 + 4 * index, word, true);
     values.setFloat32(12, divisor, true);
-    this.#device.queue.writeBuffer(uniforms, 0, values.buffer);
-    const total = alongside.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, this.#packedBytes);
-    if (this.#staging.size < total) {
-      this.#staging.destroy();
-      this.#staging = this.#stagingOf(2 * total);
-    }
-    const staging = this.#staging;
+    this.#device.queue.writeBuffer(this.#uniforms, 0, values.buffer);
     const encoder = this.#device.createCommandEncoder();
-    encoder.clearBuffer(faults);
-    run(encoder, this.#encode);
-    let offset = 0;
-    const own = [faults, scales].map((buffer) => ({ buffer, offsetBytes: 0, sizeBytes: buffer.size }));
-    const levels = { buffer: packed, offsetBytes: 0, sizeBytes: this.#levelBytes };
-    for (const { buffer, offsetBytes, sizeBytes } of [...own, levels, ...alongside]) {
-      encoder.copyBufferToBuffer(buffer, offsetBytes, staging, offset, sizeBytes);
-      offset += sizeBytes;
-    }
-    this.#device.queue.submit([encoder.finish()]);
-    await mapped(this.#device.queue, staging, total);
-    try {
-      const bytes = staging.getMappedRange(0, total);
-      return { encoded: this.#assembled(bytes), alongside: new Float32Array(bytes.slice(this.#packedBytes)) };
-    } finally {
-      staging.unmap();
-    }
+    for (const buffer of [this.#faults, ...this.#encoding.zeroed]) encoder.clearBuffer(buffer);
+    run(encoder, this.#stages);
+    const faults = { buffer: this.#faults, offsetBytes: 0, sizeBytes: FAULT_BYTES };
+    const parts = this.#encoding.parts.map(({ buffer, sizeBytes }) => ({ buffer, offsetBytes: 0, sizeBytes: wholeWords(sizeBytes) }));
+    return this.#read(encoder, [faults, ...parts, ...alongside], (bytes) => ({
+      encoded: this.#assembled(bytes),
+      alongside: new Float32Array(bytes.slice(this.#packedBytes)),
+    }));
+  }
+
+  /** What was packed last has arrived: what that did not say is the residual from now on. */
+  commit(): void {
+    const { now, next } = this.#feedback();
+    this.#submit((encoder) => encoder.copyBufferToBuffer(next, 0, now, 0, next.size));
+  }
+
+  /** The residual becomes these values; absent: zeros. */
+  restore(values?: Float32Array): void {
+    const { now } = this.#feedback();
+    if (values === undefined) this.#submit((encoder) => encoder.clearBuffer(now));
+    else if (values.length !== this.#size) throw new Error(`A residual of ${values.length} values for an update of ${this.#size}`);
+    else this.#device.queue.writeBuffer(now, 0, values as Float32Array<ArrayBuffer>);
+  }
+
+  /** The residual as it is now. One map, as `pack`. */
+  residual(): Promise<Float32Array> {
+    const { now } = this.#feedback();
+    const source = { buffer: now, offsetBytes: 0, sizeBytes: now.size };
+    return this.#read(this.#device.createCommandEncoder(), [source], (bytes) => new Float32Array(bytes.slice(0)));
   }
 
   dispose(): void {
-    for (const buffer of Object.values(this.#buffers)) buffer.destroy();
+    for (const buffer of this.#all) buffer.destroy();
     this.#staging.destroy();
   }
 
-  /** Of packed levels, in whole words. */
-  get #levelBytes(): number {
-    return 4 * Math.ceil(this.#encoder.quantiser.packedBytes(this.#size) / 4);
-  }
   /** Of all that is read back but what lies alongside. */
   get #packedBytes(): number {
-    return FAULT_BYTES + this.#buffers.scales.size + this.#levelBytes;
+    return this.#encoding.parts.reduce((sum, { sizeBytes }) => sum + wholeWords(sizeBytes), FAULT_BYTES);
+  }
+
+  #feedback() {
+    if (this.#residual === null) throw new Error("The codec has no error feedback");
+    return this.#residual;
+  }
+
+  #own(buffer: GPUBuffer): GPUBuffer {
+    this.#all.push(buffer);
+    return buffer;
+  }
+
+  #submit(record: (encoder: GPUCommandEncoder) => void): void {
+    const encoder = this.#device.createCommandEncoder();
+    record(encoder);
+    this.#device.queue.submit([encoder.finish()]);
   }
 
   #take(sources: readonly Source[], combine: Dispatch | null): void {
     const total = sources.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0);
     if (total !== 4 * this.#size) throw new Error(`${total / 4} values for an update of ${this.#size}`);
-    const encoder = this.#device.createCommandEncoder();
-    const into = combine === null ? this.#buffers.sum : this.#buffers.more;
-    let offset = 0;
-    for (const { buffer, offsetBytes, sizeBytes } of sources) {
-      encoder.copyBufferToBuffer(buffer, offsetBytes, into, offset, sizeBytes);
-      offset += sizeBytes;
-    }
-    if (combine !== null) run(encoder, [combine]);
-    this.#device.queue.submit([encoder.finish()]);
+    this.#submit((encoder) => {
+      copyAll(encoder, sources, combine === null ? this.#sum : this.#more);
+      if (combine !== null) run(encoder, [combine]);
+    });
     this.#parts += 1;
   }
 
-  /** In the codec's own layout: the scales, then the levels right behind them. */
+  /** What lies in `sources`, one behind the other, after what `encoder` was told. */
+  async #read<T>(encoder: GPUCommandEncoder, sources: readonly Source[], parse: (bytes: ArrayBuffer) => T): Promise<T> {
+    const total = sources.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0);
+    if (this.#staging.size < total) {
+      this.#staging.destroy();
+      this.#staging = this.#stagingOf(total);
+    }
+    const staging = this.#staging;
+    copyAll(encoder, sources, staging);
+    this.#device.queue.submit([encoder.finish()]);
+    await mapped(this.#device.queue, staging, total);
+    try {
+      return parse(staging.getMappedRange(0, total));
+    } finally {
+      staging.unmap();
+    }
+  }
+
+  /** In the codec's own layout: its parts right behind one another. */
   #assembled(mapped: ArrayBuffer): Encoded {
     const faults = new DataView(mapped, 0, FAULT_BYTES);
     if (faults.getUint32(0, true) !== 0) return { ok: false, fault: "not-finite", detail: "a value is NaN or infinite" };
     const beyond = faults.getUint32(4, true);
     if (beyond !== 0) return { ok: false, fault: "not-finite", detail: `block ${0xffffffff - beyond} reaches beyond f16` };
-    const scaleBytes = 2 * Math.ceil(this.#size / BLOCK);
-    const levelBytes = this.#encoder.quantiser.packedBytes(this.#size);
-    const bytes = new Uint8Array(scaleBytes + levelBytes);
-    bytes.set(new Uint8Array(mapped, FAULT_BYTES, scaleBytes));
-    bytes.set(new Uint8Array(mapped, FAULT_BYTES + this.#buffers.scales.size, levelBytes), scaleBytes);
+    const { parts } = this.#encoding;
+    const bytes = new Uint8Array(parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+    let [from, to] = [FAULT_BYTES, 0];
+    for (const { sizeBytes } of parts) {
+      bytes.set(new Uint8Array(mapped, from, sizeBytes), to);
+      from += wholeWords(sizeBytes);
+      to += sizeBytes;
+    }
     return { ok: true, bytes };
   }
 
   #stagingOf(sizeBytes: number): GPUBuffer {
     return this.#device.createBuffer({ size: sizeBytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  }
+}
+
+/** What is copied on a device is a multiple of four bytes. */
+const wholeWords = (sizeBytes: number): number => 4 * Math.ceil(sizeBytes / 4);
+
+function copyAll(encoder: GPUCommandEncoder, sources: readonly Source[], into: GPUBuffer): void {
+  let offset = 0;
+  for (const { buffer, offsetBytes, sizeBytes } of sources) {
+    encoder.copyBufferToBuffer(buffer, offsetBytes, into, offset, sizeBytes);
+    offset += sizeBytes;
   }
 }
 

@@ -2,28 +2,12 @@
 // scale of each block of 256 values, rounded up to f16 in integers, and stochastically rounded levels; then the packing of levels. Sizes and
 // draws are exact on every device; a quotient may be 2.5 ULP off where a device divides so, which now and then moves a level by one.
 import { THREEFRY } from "../kernels/random.ts";
+import { F16 } from "./f16.ts";
 
 /** Values that a workgroup quantises at once: two blocks, so that their scales fill a word. */
 export const PAIR = 512;
 const THREADS = 64;
 const EACH = PAIR / THREADS;
-
-const F16 = `
-/** Of a magnitude's f32 bits: the smallest f16 that is as large, or infinity. */
-fn f16RoundedUp(magnitude: u32) -> u32 {
-  if (magnitude == 0u) { return 0u; }
-  if (magnitude > 0x477fe000u) { return 0x7c00u; }
-  let exponent = magnitude >> 23u;
-  if (exponent >= 113u) { return (magnitude >> 13u) - (112u << 10u) + select(0u, 1u, (magnitude & 0x1fffu) != 0u); }
-  let fraction = select((magnitude & 0x7fffffu) | 0x800000u, magnitude, exponent == 0u);
-  let shift = 126u - max(exponent, 1u);
-  if (shift > 25u) { return 1u; }
-  return (fraction >> shift) + select(0u, 1u, (fraction & ((1u << shift) - 1u)) != 0u);
-}
-fn f16Value(bits: u32) -> f32 {
-  if ((bits >> 10u) == 0u) { return f32(bits) * ${2 ** -24}; }
-  return bitcast<f32>((bits << 13u) + (112u << 23u));
-}`;
 
 /** `top`: levels are whole numbers from -top to top. Writes them as bytes, four a word, and the scales, two a word. */
 export const quantiseShader = (top: number): string => `

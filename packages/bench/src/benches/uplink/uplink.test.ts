@@ -9,7 +9,7 @@ it("every codec keeps to its bits, and a device packs what the processor packs",
   expect(judged.map(({ figure }) => figure)).toEqual([
     "0.2 M, ternary: before entropy coding",
     "0.2 M, topk: before entropy coding",
-    ...["int8", "int4", "ternary"].map((name) => `0.2 M, ${name}: WebGPU, values other than the CPU's`),
+    ...["int8", "int4", "ternary", "sign", "topk"].map((name) => `0.2 M, ${name}: WebGPU, values other than the CPU's`),
   ]);
   expect(judged.filter((row) => !meets(row))).toEqual([]);
 });
