@@ -3,6 +3,7 @@
 import { parseArgs } from "node:util";
 import { type Bench, meets } from "./bench.ts";
 import { faultsBench } from "./benches/faults/faults.ts";
+import { homelineBench } from "./benches/homeline/homeline.ts";
 import { ingestBench } from "./benches/ingest/ingest.ts";
 import { languageBench } from "./benches/language/language.ts";
 import { pathBench } from "./benches/path.ts";
@@ -12,7 +13,17 @@ import { swarmBench } from "./benches/swarm.ts";
 import { uplinkBench } from "./benches/uplink/uplink.ts";
 import { reportOf, tableOf, writeReport } from "./report.ts";
 
-const BENCHES: readonly Bench[] = [faultsBench, ingestBench, languageBench, pathBench, roundsBench, stepBench, swarmBench, uplinkBench];
+const BENCHES: readonly Bench[] = [
+  faultsBench,
+  homelineBench,
+  ingestBench,
+  languageBench,
+  pathBench,
+  roundsBench,
+  stepBench,
+  swarmBench,
+  uplinkBench,
+];
 const DEFAULT_SEED = 7;
 
 async function main(): Promise<number> {

@@ -10,6 +10,8 @@ import { io } from "socket.io-client";
 import { sharedEngine, syntheticData, syntheticEngine } from "./swarm-engines.ts";
 import { noCounts, type SwarmCounts, swarmTransport } from "./swarm-transport.ts";
 
+export { syntheticData };
+
 export interface SwarmOptions {
   /** Origin of the coordinator. */
   readonly url: string;
