@@ -2,6 +2,7 @@
 import type { RunSpecOf, SpentMs } from "@weft/protocol";
 import type { LineSpeed } from "@weft/testkit/shaped-line";
 import type { VolunteerSnapshot } from "@weft/volunteer";
+import { wideMlp, wideMlpParameters } from "../../support/wide-mlp.ts";
 
 export interface Home {
   readonly volunteers: number;
@@ -17,13 +18,12 @@ export interface Home {
   readonly judgesPlannedMs: boolean;
 }
 
-const parametersOf = (width: number): number => 64 * width + width + width * width + width + 10 * width + 10;
 const LINE: LineSpeed = { upBitsPerSecond: 10e6, downBitsPerSecond: 50e6, roundTripMs: 50 };
 const WIDTH = 3_125;
 const FULL: Home = {
   volunteers: 8,
   width: WIDTH,
-  parameters: parametersOf(WIDTH),
+  parameters: wideMlpParameters(WIDTH),
   leaseMs: 20_000,
   line: LINE,
   measuredMs: 160_000,
@@ -33,7 +33,7 @@ const FULL: Home = {
 
 /** A smaller model, shorter leases, and a line on which an update and a delta take `part` times as much of a lease as in the full form. */
 function smaller(part: number, home: Omit<Home, "parameters" | "line">): Home {
-  const parameters = parametersOf(home.width);
+  const parameters = wideMlpParameters(home.width);
   const speed = ((parameters / FULL.parameters) * (FULL.leaseMs / home.leaseMs)) / part;
   const line = { ...LINE, upBitsPerSecond: LINE.upBitsPerSecond * speed, downBitsPerSecond: LINE.downBitsPerSecond * speed };
   return { ...home, parameters, line };
@@ -62,7 +62,7 @@ export const homeRun = ({ volunteers, width, leaseMs }: Home, seed: number): Run
   seed,
   dataset: "digits",
   sampler: { kind: "epoch" },
-  model: { kind: "mlp", inputs: 64, hidden: [width, width], classes: 10 },
+  model: wideMlp(width),
   training: {
     mode: "local-steps",
     versions: 100_000,

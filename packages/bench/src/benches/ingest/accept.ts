@@ -11,6 +11,7 @@ import { type BareServer, startBareServer } from "../../support/bare-server.ts";
 import { type Served, serve } from "../../support/coordinator-process.ts";
 import { processorMs } from "../../support/resident.ts";
 import { UpdateSender } from "../../support/update-sender.ts";
+import { wideMlp, wideMlpParameters } from "../../support/wide-mlp.ts";
 
 const SENDERS = 4;
 
@@ -27,7 +28,6 @@ export const ACCEPT_PLANS: Readonly<Record<"full" | "short", AcceptPlan>> = {
   full: { width: 3128, turns: 5, share: 0.7 },
   short: { width: 970, turns: 3, share: null },
 };
-const parametersOf = (width: number): number => 64 * width + width + width * width + width + 10 * width + 10;
 
 /** Its round is so large that it is never closed here. */
 const runOf = (width: number, seed: number): RunSpec => ({
@@ -38,7 +38,7 @@ const runOf = (width: number, seed: number): RunSpec => ({
   seed,
   dataset: "digits",
   sampler: { kind: "epoch" },
-  model: { kind: "mlp", inputs: 64, hidden: [width, width], classes: 10 },
+  model: wideMlp(width),
   training: {
     mode: "gradient",
     versions: 1,
@@ -92,7 +92,7 @@ async function measure(
   { width, turns, share }: AcceptPlan,
   { seed, say }: Pick<BenchContext, "seed" | "say">,
 ): Promise<readonly Row[]> {
-  const parameters = parametersOf(width);
+  const parameters = wideMlpParameters(width);
   const run = (await coordinator.command({ type: "create-run", spec: runOf(width, seed) }))?.run ?? "";
   const senders = await Promise.all(Array.from({ length: SENDERS }, () => UpdateSender.connect(coordinator.url, run)));
   const random = randomStream(seed, 0);
