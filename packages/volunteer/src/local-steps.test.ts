@@ -1,10 +1,10 @@
 // A volunteer at leases of local steps: what it sends, that it throttles, pauses and gives up between steps, that the next lease is here when
 // the device is free, and what biased codecs keep.
 import { f32FromHex, f32ToHex } from "@weft/protocol";
-import { codecNamed, decode, decodeResidual } from "@weft/tensors";
+import { codecNamed, decode, decodeResidual, encodeResidual } from "@weft/tensors";
 import { describe, expect, it } from "vitest";
 import { LOCAL, type World, world } from "../test/fixture.ts";
-import { memoryResiduals } from "./residuals.ts";
+import { memoryResiduals, type ResidualStore } from "./residuals.ts";
 
 const RATE = { learningRate: f32ToHex(0.1) };
 const payload = (w: World, lease: string): Uint8Array => new Uint8Array(Buffer.concat(w.coordinator.uploads.get(lease)?.chunks ?? []));
@@ -172,6 +172,36 @@ describe("a biased codec", () => {
     await w.until(() => w.coordinator.uploads.has("1.0"));
     await w.volunteer.stop();
     expect(await residuals.get("tiny")).toBeNull();
+  });
+
+  it("that loses its lease while what is kept is being taken keeps it, and holds up no lease after", async () => {
+    const residuals = memoryResiduals();
+    let taken: () => void = () => undefined;
+    const slow: ResidualStore = {
+      ...residuals,
+      delete: async (run) => {
+        await new Promise<void>((resolve) => {
+          taken = resolve;
+        });
+        await residuals.delete(run);
+      },
+    };
+    const began = Float32Array.of(50, -200, 30, -400, 50, -600);
+    await residuals.set("tiny", encodeResidual(began));
+    const w = world({ spec: LOCAL, residuals: slow });
+    w.coordinator.leases = [w.lease("0.0", sign)];
+    w.volunteer.start();
+    await w.clock.advance(1_000);
+    w.coordinator.handlers?.notice("revoke", { run: "tiny", lease: "0.0", attempt: 1, reason: "settled" });
+    await w.clock.advance(0);
+    taken();
+    await w.clock.advance(0);
+    expect(decodeResidual((await residuals.get("tiny")) ?? new Uint8Array())).toEqual(began);
+    slow.delete = residuals.delete;
+    w.coordinator.leases = [w.lease("1.0", sign)];
+    w.coordinator.handlers?.notice("work", { run: "tiny", version: 1 });
+    await w.until(() => w.coordinator.admitted.length === 1);
+    expect(updateOf(w, "1.0", "sign").map(Math.sign)).toEqual([1, -1, 1, -1, 1, -1]);
   });
 
   it("encodes the next contribution only when the one before is settled", async () => {

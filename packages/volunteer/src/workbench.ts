@@ -300,10 +300,15 @@ export class Workbench {
       if (!encoded.ok) throw new JobFault(encoded.fault, encoded.detail);
       return encoded.bytes;
     }
-    const wanted = (): boolean => this.#pieces.has(key);
+    const wanted = (): boolean => this.#pieces.get(key) === piece;
     const encoded = await this.#residuals.encode(assignment.run, codec, codec.feedback, update, stream, wanted);
     if (encoded === null) return null;
     if (!encoded.ok) throw new JobFault(encoded.fault, encoded.detail);
+    // Whoever dropped the job meanwhile found nothing to settle, and all that follow of the run would wait for it.
+    if (!wanted()) {
+      encoded.settle("refused");
+      return null;
+    }
     piece.settle = encoded.settle;
     return encoded.bytes;
   }
