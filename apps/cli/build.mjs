@@ -10,7 +10,7 @@ import { build } from "esbuild";
 import { npmStaysOutside } from "../../scripts/lib/npm-stays-outside.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const WORKERS = ["storage-worker", "compute-worker", "evaluation-worker", "embedded-worker"];
+const WORKERS = ["storage-worker", "compute-worker", "fold-worker", "evaluation-worker", "embedded-worker"];
 const COMPRESSED = new Set([".html", ".js", ".mjs", ".css", ".json", ".svg", ".txt", ".webmanifest"]);
 /** Below it the headers weigh more than what is saved. */
 const WORTH_BYTES = 1024;

@@ -29,6 +29,8 @@ export interface RoundReader {
 }
 
 const DAMAGED = "RoundDamaged";
+/** From so many on, what is fast may divide the work among threads. */
+const SHARED_PARAMETERS = 2 ** 19;
 
 /** Bytes that the ledger names and storage does not have, or that cannot be used. */
 export class RoundDamaged extends Error {
@@ -66,8 +68,9 @@ export async function closeFromBlobs(
   if (weights.length !== parameters) throw new RoundDamaged(`the weights have ${weights.length} values, the model ${parameters}`);
   const optimizer = round.optimizer === null ? null : await blob(round.optimizer, "the optimiser state");
   const open = openRound({ spec, weights, steps: round.steps, optimizer, learningRate: round.learningRate }, fastMean);
+  const room = fastMean !== undefined && parameters >= SHARED_PARAMETERS ? "shared" : "own";
   for (const { sha256, ...contribution } of round.contributions) {
-    const bytes = await contributions.get(run, sha256);
+    const bytes = await contributions.get(run, sha256, room);
     if (bytes === null) throw new RoundDamaged(`contribution ${sha256} is missing`);
     const added = open.add({ ...contribution, bytes });
     if (!added.ok) throw new RoundDamaged(added.message);

@@ -18,7 +18,7 @@ import {
 } from "./contribution-records.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { toFault } from "./faults.ts";
-import { StorageFault } from "./interfaces.ts";
+import { type Room, StorageFault } from "./interfaces.ts";
 
 const WINDOW_BYTES = 1024 * 1024;
 const SEGMENT_NAME = /^(\d{8})\.seg$/;
@@ -230,7 +230,7 @@ export class ContributionFiles {
     return total;
   }
 
-  async get(run: RunId, sha256: Sha256): Promise<Uint8Array | null> {
+  async get(run: RunId, sha256: Sha256, room: Room = "own"): Promise<Uint8Array | null> {
     const files = this.#runs.get(run);
     const waiting = files?.pending.get(sha256);
     if (waiting !== undefined) return waiting.slice();
@@ -242,7 +242,8 @@ export class ContributionFiles {
     const { path } = at.segment;
     let bytes: Uint8Array;
     try {
-      bytes = await this.#disk.readRange(path, at.offset, at.offset + at.sizeBytes);
+      const lent = room === "shared" ? new Uint8Array(new SharedArrayBuffer(at.sizeBytes)) : undefined;
+      bytes = await this.#disk.readRange(path, at.offset, at.offset + at.sizeBytes, lent);
     } catch (error) {
       throw toFault(error, `Reading a contribution of ${run}`);
     }

@@ -39,7 +39,12 @@ export interface Disk {
    * Bytes from `start` to `end` (exclusive), fewer at the end of the file; fresh, or in `room`, where the caller lends it and they fit. Error
    * `missing` where there is no such file.
    */
-  readRange(path: string, start: number, end: number, room?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
+  readRange<B extends ArrayBufferLike = ArrayBuffer>(
+    path: string,
+    start: number,
+    end: number,
+    room?: Uint8Array<B>,
+  ): Promise<Uint8Array<ArrayBuffer | B>>;
   /** Names of files and folders, sorted; empty where there is no such folder. */
   list(folder: string): Promise<readonly string[]>;
   rename(from: string, to: string): Promise<void>;

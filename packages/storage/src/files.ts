@@ -168,7 +168,7 @@ class FileStorage implements Storage {
       },
       adopt: (run, sha256, path, sizeBytes) =>
         this.#closed ? Promise.reject(closedFault()) : contributions.adopt(run, sha256, path, sizeBytes),
-      get: (run, sha256) => contributions.get(run, sha256),
+      get: (run, sha256, room) => contributions.get(run, sha256, room),
       drop: (run, sha256s) => (this.#closed ? Promise.reject(closedFault()) : contributions.drop(run, sha256s)),
     };
   }

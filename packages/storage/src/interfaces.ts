@@ -25,6 +25,8 @@ export interface BlobStore {
   delete(sha256: Sha256): Promise<void>;
 }
 
+export type Room = "own" | "shared";
+
 /** Encoded contributions: in append-only segments that share the ledger's group commit, or large ones in files of their own. */
 export interface ContributionStore {
   /** Queued; on disk no later than the next durable ledger append that is called after this resolved or was called. */
@@ -35,7 +37,8 @@ export interface ContributionStore {
    * storage that has no disk.
    */
   adopt(run: RunId, sha256: Sha256, path: string, sizeBytes: number): Promise<void>;
-  get(run: RunId, sha256: Sha256): Promise<Uint8Array | null>;
+  /** `room`: `shared` asks for bytes that several threads can read, which not every storage has. */
+  get(run: RunId, sha256: Sha256, room?: Room): Promise<Uint8Array | null>;
   /**
    * These are needed no more: their room may be given back, at once, later, or not at all. Not remembered over a restart: whoever dropped
    * names then drops them again. Unknown names are fine; a name that is put again afterwards is kept like any other.

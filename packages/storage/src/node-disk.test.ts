@@ -5,6 +5,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { sha256 } from "./checksum.ts";
 import { collect, exampleRecord } from "./conformance.ts";
 import { openFileStorage } from "./files.ts";
 import { memoryStorage } from "./memory.ts";
@@ -140,6 +141,27 @@ describe("a storage at the other end of a port", () => {
     }
     expect(given).toBeLessThanOrEqual(16);
     expect(await collect(storage.ledger.read("a"))).toHaveLength(1_000);
+    await storage.close();
+  });
+
+  it("gives a contribution in memory that threads share where that is asked, and only there", async () => {
+    const [near, far] = channel();
+    serveStorage(openFileStorage(nodeDisk(), folder), far);
+    const storage = await remoteStorage(near);
+    const bytes = Uint8Array.from({ length: 3_000 }, (_, at) => at * 7);
+    const name = await sha256(bytes);
+    await storage.contributions.put("a", name, bytes);
+    await storage.ledger.append("a", [exampleRecord(0)], "durable");
+    for (const [room, kind] of [
+      ["shared", SharedArrayBuffer],
+      ["own", ArrayBuffer],
+      [undefined, ArrayBuffer],
+    ] as const) {
+      const got = await storage.contributions.get("a", name, room);
+      expect([...(got ?? [])]).toEqual([...bytes]);
+      expect(got?.buffer).toBeInstanceOf(kind);
+    }
+    expect(await storage.contributions.get("a", await sha256(new Uint8Array(1)), "shared")).toBeNull();
     await storage.close();
   });
 

@@ -70,17 +70,17 @@ const roomFor = async (handle: nodeFiles.FileHandle, start: number, end: number)
   return new Uint8Array(Math.max(0, Math.min(end, size) - start));
 };
 
-const readRange = async (
+async function readRange<B extends ArrayBufferLike = ArrayBuffer>(
   system: FileSystem,
   path: string,
   start: number,
   end: number,
-  room?: Uint8Array<ArrayBuffer>,
-): Promise<Uint8Array<ArrayBuffer>> => {
+  room?: Uint8Array<B>,
+): Promise<Uint8Array<ArrayBuffer | B>> {
   const handle = await system.open(path, "r");
   try {
     const fits = room !== undefined && end - start <= room.length;
-    const bytes = fits ? room.subarray(0, Math.max(0, end - start)) : await roomFor(handle, start, end);
+    const bytes: Uint8Array<ArrayBuffer | B> = fits ? room.subarray(0, Math.max(0, end - start)) : await roomFor(handle, start, end);
     let done = 0;
     while (done < bytes.length) {
       const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
@@ -92,7 +92,7 @@ const readRange = async (
   } finally {
     await handle.close();
   }
-};
+}
 
 // Some systems (Windows) cannot open or sync a folder; there the file system orders renames itself.
 const syncFolder = async (system: FileSystem, path: string): Promise<void> => {

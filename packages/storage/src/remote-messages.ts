@@ -1,6 +1,6 @@
 // What the two ends of a remote storage say to each other. Plain data that structured clone carries; knows no port and no storage.
 import type { BlobRef, LedgerRecord } from "@weft/protocol";
-import { type Durability, StorageFault } from "./interfaces.ts";
+import { type Durability, type Room, StorageFault } from "./interfaces.ts";
 
 /** The part of a MessagePort that is used; browsers' and Node's ports both have it. */
 export interface MessagePortLike {
@@ -30,7 +30,7 @@ export type Call =
   | { readonly op: "blob-delete"; readonly sha256: string }
   | { readonly op: "contribution-put"; readonly run: string; readonly sha256: string; readonly bytes: Uint8Array }
   | { readonly op: "contribution-adopt"; readonly run: string; readonly sha256: string; readonly path: string; readonly sizeBytes: number }
-  | { readonly op: "contribution-get"; readonly run: string; readonly sha256: string }
+  | { readonly op: "contribution-get"; readonly run: string; readonly sha256: string; readonly room: Room }
   | { readonly op: "contribution-drop"; readonly run: string; readonly sha256s: readonly string[] }
   | { readonly op: "close" };
 
@@ -75,6 +75,8 @@ export const toFailure = (error: unknown): Failure =>
     : { code: null, message: error instanceof Error ? error.message : String(error) };
 export const fromFailure = ({ code, message }: Failure): Error => (code === null ? new Error(message) : new StorageFault(code, message));
 
+export const isOfOneThread = ({ buffer }: Uint8Array): boolean =>
+  typeof SharedArrayBuffer === "undefined" || !(buffer instanceof SharedArrayBuffer);
 /** The bytes as something that may be transferred: as they are where they fill their buffer, else a copy. */
 export const transferable = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
   bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength ? (bytes as Uint8Array<ArrayBuffer>) : bytes.slice();

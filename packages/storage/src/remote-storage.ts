@@ -124,7 +124,7 @@ export const remoteStorage = async (port: MessagePortLike): Promise<Storage> => 
       adopt: async (run, sha256, path, sizeBytes) => {
         await send({ op: "contribution-adopt", run, sha256, path, sizeBytes });
       },
-      get: (run, sha256) => send({ op: "contribution-get", run, sha256 }),
+      get: (run, sha256, room = "own") => send({ op: "contribution-get", run, sha256, room }),
       drop: async (run, sha256s) => {
         await send({ op: "contribution-drop", run, sha256s });
       },

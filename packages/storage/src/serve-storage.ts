@@ -5,6 +5,7 @@ import {
   type Answers,
   type Call,
   FIRST_PAGE_RECORDS,
+  isOfOneThread,
   type MessagePortLike,
   PAGE_RECORDS,
   type ToClient,
@@ -35,9 +36,9 @@ export const serveStorage = (storage: Storage | Promise<Storage>, port: MessageP
         const { id, call } = data as ToServer;
         answer(call).then(
           (value) => {
-            // Storages give fresh bytes, so that their buffer can be handed over.
-            const own = value instanceof Uint8Array ? transferable(value) : value;
-            send({ kind: "answer", id, value: own }, own instanceof Uint8Array ? [own.buffer] : []);
+            // Storages give fresh bytes, so that their buffer can be handed over, where it is not of all threads.
+            const own = value instanceof Uint8Array && isOfOneThread(value) ? transferable(value) : null;
+            send({ kind: "answer", id, value: own ?? value }, own === null ? [] : [own.buffer]);
             if (call.op === "close") port.close();
           },
           (error: unknown) => {
@@ -116,7 +117,7 @@ const answerer = (storage: Storage): ((call: Call) => Promise<Answers[Call["op"]
       case "contribution-adopt":
         return contributions.adopt(call.run, call.sha256, call.path, call.sizeBytes).then(() => null);
       case "contribution-get":
-        return contributions.get(call.run, call.sha256);
+        return contributions.get(call.run, call.sha256, call.room);
       case "contribution-drop":
         return contributions.drop(call.run, call.sha256s).then(() => null);
       case "close":

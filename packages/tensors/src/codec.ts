@@ -34,12 +34,11 @@ export interface PackedLevels {
    * One f16 little-endian for each 256 values, and the levels as the codec packs them. Checks neither; refuses all else that `open` refuses.
    * `expand`: an entropy decoder that is faster than ours and gives the same.
    */
-  split(
-    bytes: Uint8Array,
-    size: number,
-    expand?: Expand,
-  ): { readonly ok: true; readonly scales: Uint8Array; readonly packed: Uint8Array } | CodecRefusal;
+  split(bytes: Uint8Array, size: number, expand?: Expand): LevelParts;
+  /** What no encoder writes after the last of `size` levels; `split` refuses it too. */
+  checkEnd(packed: Uint8Array, size: number): CodecRefusal | null;
 }
+export type LevelParts = { readonly ok: true; readonly scales: Uint8Array; readonly packed: Uint8Array } | CodecRefusal;
 
 export interface Codec {
   readonly name: string;

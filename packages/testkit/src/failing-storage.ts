@@ -29,7 +29,7 @@ export function failingStorage(inner: Storage): FailingStorage {
     contributions: {
       put: (run, name, bytes) => guard("contributions", () => inner.contributions.put(run, name, bytes)),
       adopt: (run, name, path, sizeBytes) => guard("contributions", () => inner.contributions.adopt(run, name, path, sizeBytes)),
-      get: (run, name) => inner.contributions.get(run, name),
+      get: (run, name, room) => inner.contributions.get(run, name, room),
       drop: (run, names) => guard("contributions", () => inner.contributions.drop(run, names)),
     },
     close: () => inner.close(),

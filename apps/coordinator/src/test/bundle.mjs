@@ -6,7 +6,7 @@ import { build } from "esbuild";
 import { npmStaysOutside } from "../../../../scripts/lib/npm-stays-outside.mjs";
 
 const SOURCE = join(dirname(fileURLToPath(import.meta.url)), "..");
-const WORKERS = ["compute-worker", "evaluation-worker", "embedded-worker"];
+const WORKERS = ["compute-worker", "fold-worker", "evaluation-worker", "embedded-worker"];
 // Under the name of its folder, so that what lies beside a module is found from every chunk alike.
 const HERE = ["killable-coordinator", "faulty-storage-worker"];
 

@@ -8,6 +8,7 @@ import { nodeDisk } from "@weft/storage/node";
 import type { CloseRound } from "@weft/training";
 import { wasmMean } from "@weft/wasm/fold";
 import { answerCalls } from "../calls.ts";
+import { foldThreads } from "../fold-threads.ts";
 import { collector, limiter } from "../thread-memory.ts";
 import { portLike } from "../threads.ts";
 import { runWorker } from "./run-worker.ts";
@@ -25,7 +26,7 @@ await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async
       const hash = createHash("sha256");
       return { update: (bytes) => hash.update(bytes), digest: () => hash.digest("hex") };
     },
-    mean: wasmMean(),
+    mean: wasmMean(foldThreads((line) => console.error(line))),
   });
   if (parentPort === null) return;
   const inTurn = limiter(TAKEN_IN_AT_ONCE);

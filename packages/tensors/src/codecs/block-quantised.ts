@@ -79,7 +79,7 @@ export function blockQuantised(packing: LevelPacking): Codec {
       packing.pack(levels, bytes.subarray(2 * blocks));
       return { ok: true, bytes };
     },
-    packedLevels: { top, split },
+    packedLevels: { top, split, checkEnd: packing.checkEnd },
     open: (bytes, size) => {
       const parts = split(bytes, size);
       if (!parts.ok) return parts;

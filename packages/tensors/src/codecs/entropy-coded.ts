@@ -1,6 +1,6 @@
 // A codec whose bytes are entropy-coded where that saves a tenth: one byte says which form follows (0: as the codec writes them, 1: coded).
 // Whatever is coded is first brought back to the codec's own bytes, whose length is known, so all of its checks stand.
-import type { Codec, Encoded, PackedLevels } from "../codec.ts";
+import type { Codec, CodecRefusal, Encoded, LevelParts, PackedLevels } from "../codec.ts";
 import { type Expand, expand as ownExpand } from "../entropy.ts";
 import { fault } from "./faults.ts";
 
@@ -13,6 +13,8 @@ export interface EntropyForm {
   code(bytes: Uint8Array, size: number): Uint8Array;
   /** Exactly as many bytes as the codec has for `size` values. */
   decode(coded: Uint8Array, size: number, expand: Expand): Encoded;
+  /** Of packed levels: where they would lie in what `decode` gives, without putting them there. */
+  parts?(coded: Uint8Array, size: number, expand: Expand): LevelParts;
 }
 
 export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
@@ -27,17 +29,24 @@ export function entropyCoded(codec: Codec, form: EntropyForm): Codec {
     bytes.set(chosen, 1);
     return bytes;
   };
-  /** The codec's own bytes, its own checks not yet made. */
-  const unsealed = (bytes: Uint8Array, size: number, expand: Expand = ownExpand): Encoded => {
+  const check = (bytes: Uint8Array, size: number): CodecRefusal | null => {
     if (bytes.length < 1 || bytes.length > mostBytes(size))
       return fault("wrong-length", `${name} of ${size} values takes 1 to ${mostBytes(size)} bytes, not ${bytes.length}`);
-    const rest = bytes.subarray(1);
-    if (bytes[0] === PLAIN) return { ok: true, bytes: rest };
-    return bytes[0] === CODED ? form.decode(rest, size, expand) : fault("bad-payload", `${name} has no form ${bytes[0]}`);
+    return bytes[0] === PLAIN || bytes[0] === CODED ? null : fault("bad-payload", `${name} has no form ${bytes[0]}`);
   };
-  const levelsOf = ({ top, split }: PackedLevels): PackedLevels => ({
+  /** The codec's own bytes, its own checks not yet made. */
+  const unsealed = (bytes: Uint8Array, size: number, expand: Expand = ownExpand): Encoded => {
+    const rest = bytes.subarray(1);
+    return check(bytes, size) ?? (bytes[0] === PLAIN ? { ok: true, bytes: rest } : form.decode(rest, size, expand));
+  };
+  const levelsOf = ({ top, split, checkEnd }: PackedLevels): PackedLevels => ({
     top,
-    split: (bytes, size, expand) => {
+    checkEnd,
+    split: (bytes, size, expand = ownExpand) => {
+      if (bytes[0] === CODED && form.parts !== undefined) {
+        const parts = check(bytes, size) ?? form.parts(bytes.subarray(1), size, expand);
+        return parts.ok ? (checkEnd(parts.packed, size) ?? parts) : parts;
+      }
       const packed = unsealed(bytes, size, expand);
       return packed.ok ? split(packed.bytes, size) : packed;
     },

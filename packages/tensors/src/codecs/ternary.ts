@@ -3,7 +3,7 @@
 // average smooths its noise. Coded form: the scales as they are, then the levels compressed.
 import { compress } from "../entropy.ts";
 import { blockQuantised, QUANTISED_BLOCK } from "./block-quantised.ts";
-import { entropyCoded } from "./entropy-coded.ts";
+import { type EntropyForm, entropyCoded } from "./entropy-coded.ts";
 import { fault } from "./faults.ts";
 
 const TRITS = 5;
@@ -53,6 +53,12 @@ const plain = blockQuantised({
 
 const scaleBytes = (size: number): number => 2 * Math.ceil(size / QUANTISED_BLOCK);
 
+const partsOf: NonNullable<EntropyForm["parts"]> = (coded, size, expand) => {
+  if (coded.length < scaleBytes(size)) return fault("wrong-length", `${coded.length} bytes do not hold the scales of ${size} values`);
+  const levels = expand(coded.subarray(scaleBytes(size)), packedBytes(size));
+  return levels.ok ? { ok: true, scales: coded.subarray(0, scaleBytes(size)), packed: levels.bytes } : fault("bad-payload", levels.detail);
+};
+
 export const ternary = entropyCoded(plain, {
   code: (bytes, size) => {
     const levels = compress(bytes.subarray(scaleBytes(size)));
@@ -61,13 +67,13 @@ export const ternary = entropyCoded(plain, {
     coded.set(levels, scaleBytes(size));
     return coded;
   },
+  parts: partsOf,
   decode: (coded, size, expand) => {
-    if (coded.length < scaleBytes(size)) return fault("wrong-length", `${coded.length} bytes do not hold the scales of ${size} values`);
-    const levels = expand(coded.subarray(scaleBytes(size)), packedBytes(size));
-    if (!levels.ok) return fault("bad-payload", levels.detail);
-    const bytes = new Uint8Array(scaleBytes(size) + levels.bytes.length);
-    bytes.set(coded.subarray(0, scaleBytes(size)));
-    bytes.set(levels.bytes, scaleBytes(size));
+    const parts = partsOf(coded, size, expand);
+    if (!parts.ok) return parts;
+    const bytes = new Uint8Array(parts.scales.length + parts.packed.length);
+    bytes.set(parts.scales);
+    bytes.set(parts.packed, parts.scales.length);
     return { ok: true, bytes };
   },
 });

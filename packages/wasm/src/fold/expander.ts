@@ -16,31 +16,46 @@ const LANE_BYTES = SLOT_BYTES + STREAM_BYTES + SYMBOLS;
 /** What it needs of a memory. */
 export const EXPANSION_BYTES = WORDS_BYTES + STREAMS * LANE_BYTES;
 
-/** A stream whose bytes are asked for now and come with `Expander.run`. */
-export interface Expanding {
+/** A stream whose bytes are asked for, and come later. */
+export interface Unexpanded {
   readonly compressed: Uint8Array;
   readonly begun: Expansion;
+  /** Bytes that are to come. */
+  readonly length: number;
+}
+/** With room for them; they come with `Expander.run`, in this thread or in another. */
+export interface Expanding extends Unexpanded {
   readonly bytes: Uint8Array;
-  at: number;
-  state: number;
+  /** How many bytes of `compressed` were read and the state after them: put there when all is done. */
+  readonly ended: Uint32Array;
 }
 
-/** Notes in `streams` what it is asked for, and gives bytes that are not there yet; or a refusal, where that is known already. */
+/** Notes in `streams` what it is asked for, and gives zeros in its place; or a refusal, where that is known already. */
 export const expandLater =
-  (streams: Expanding[]): Expand =>
+  (streams: Unexpanded[]): Expand =>
   (compressed, length) => {
     const begun = expansionOf(compressed);
     if (typeof begun === "string" || length === 0) return expand(compressed, length);
-    const bytes = new Uint8Array(length);
-    streams.push({ compressed, begun, bytes, at: begun.at, state: begun.state });
-    return { ok: true, bytes };
+    streams.push({ compressed, begun, length });
+    return { ok: true, bytes: new Uint8Array(length) };
   };
 
 /** To the same question, after `run`: the bytes that came, or why there are none. */
 export const expandedBefore =
-  ({ bytes, at, state, ...asked }: Expanding): Expand =>
+  ({ bytes, ended: [at, state], ...asked }: Expanding): Expand =>
   (compressed, length): Expanded =>
     state === LAST_STATE && at === asked.compressed.length ? { ok: true, bytes } : expand(compressed, length);
+
+/** Streams that are expanded together: as many as go at once, of one length. */
+export function expandedTogether(streams: readonly Expanding[]): Expanding[][] {
+  const groups: Expanding[][] = [];
+  for (const stream of streams) {
+    const last = groups.at(-1);
+    if (last !== undefined && last.length < STREAMS && last[0]?.length === stream.length) last.push(stream);
+    else groups.push([stream]);
+  }
+  return groups;
+}
 
 export class Expander {
   readonly #kernels: ExpansionKernels;
@@ -56,18 +71,10 @@ export class Expander {
     this.#begin = begin;
   }
 
-  /** In time in proportion to what was asked for, whatever the streams hold. */
+  /** A group of `expandedTogether`, in time in proportion to what was asked for, whatever the streams hold. */
   run(streams: readonly Expanding[]): void {
-    for (let first = 0; first < streams.length; ) {
-      const { length } = (streams[first] as Expanding).bytes;
-      let end = first + 1;
-      while (end < first + STREAMS && streams[end]?.bytes.length === length) end++;
-      this.#together(streams.slice(first, end), length);
-      first = end;
-    }
-  }
-
-  #together(streams: readonly Expanding[], length: number): void {
+    const { length } = streams[0] as Expanding;
+    const read = streams.map(({ begun }) => begun.at);
     for (let lane = 0; lane < STREAMS; lane++) {
       // A lane too many does what the first does, and nobody asks for it.
       const { begun } = streams[lane] ?? (streams[0] as Expanding);
@@ -77,16 +84,18 @@ export class Expander {
     }
     for (let from = 0; from < length; from += SYMBOLS) {
       const count = Math.min(SYMBOLS, length - from);
-      for (const [lane, { compressed, at }] of streams.entries())
+      for (const [lane, { compressed }] of streams.entries()) {
+        const at = read[lane] as number;
         this.#heap.set(compressed.subarray(at, at + 2 * SYMBOLS + 2), this.#laneAt(lane) + SLOT_BYTES);
+      }
       this.#kernels.expandFour(this.#begin, count);
-      for (const [lane, stream] of streams.entries()) {
+      for (const [lane, { bytes }] of streams.entries()) {
         const symbolsAt = this.#laneAt(lane) + SLOT_BYTES + STREAM_BYTES;
-        stream.bytes.set(this.#heap.subarray(symbolsAt, symbolsAt + count), from);
-        stream.state = this.#words[this.#wordsAt(lane) + 3] as number;
-        stream.at += this.#words[this.#wordsAt(lane) + 4] as number;
+        bytes.set(this.#heap.subarray(symbolsAt, symbolsAt + count), from);
+        read[lane] = (read[lane] as number) + (this.#words[this.#wordsAt(lane) + 4] as number);
       }
     }
+    for (const [lane, { ended }] of streams.entries()) ended.set([read[lane] as number, this.#words[this.#wordsAt(lane) + 3] as number]);
   }
 
   #wordsAt(lane: number): number {

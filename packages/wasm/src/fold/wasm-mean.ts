@@ -1,8 +1,12 @@
-// The weighted mean of encoded updates, decoded and summed in WebAssembly SIMD a block of values at a time: the bits of @weft/training's
-// `mean`, which stays the reference, in a fraction of its time. Knows no rule beside the mean and no TensorFlow.js.
-import { type Codec, type CodecRefusal, DECODE_BLOCK, decode } from "@weft/tensors";
-import { EXPANSION_BYTES, Expander, type Expanding, type ExpansionKernels, expandedBefore, expandLater } from "./expander.ts";
-import { moduleBytes } from "./module.ts";
+// The weighted mean of encoded updates, decoded and summed in WebAssembly SIMD (block-folder.ts), where they are large by several threads on
+// shared memory (fold-threads.ts): the bits of @weft/training's `mean`, which stays the reference, in a fraction of its time. Knows no rule
+// beside the mean and no TensorFlow.js.
+import { type Codec, type CodecRefusal, decode } from "@weft/tensors";
+import { BlockFolder, type Fold, isLevelName, MOST_GATHERED, type Source } from "./block-folder.ts";
+import { type Expanding, expandedBefore, expandedTogether, expandLater, type Unexpanded } from "./expander.ts";
+import { type FoldThreadOptions, FoldThreads, FoldThreadsLostError } from "./fold-threads.ts";
+
+export { type FoldMessage, type FoldThreadOptions, foldThread } from "./fold-threads.ts";
 
 interface EncodedUpdate {
   readonly codec: Codec;
@@ -17,204 +21,127 @@ interface MeanRule {
   start(size: number): Aggregation;
 }
 
-/** Updates are gathered and folded together, since a pass over the sums costs as much as reading four of them: so many at most, and fewer
- *  where they are large. A round of any number of contributions needs the memory of these. */
-const MOST_GATHERED = 8;
+/** Fewer are gathered where they are large. A round of any number of contributions needs the memory of these. */
 const MOST_GATHERED_BYTES = 384 * 2 ** 20;
 
-/** Addresses, the sums of a block first; nothing lies at 0. Beyond what a block takes there is room for what the kernels read and write more. */
-const SUMS = 1024;
-const WEIGHTS = SUMS + 8 * DECODE_BLOCK + 128;
-const TABLES = WEIGHTS + 8 * MOST_GATHERED;
-const TRITS = TABLES + 256 * MOST_GATHERED + 64;
-const OUTPUT = TRITS + 243 * 8 + 40;
-const EXPANSION = OUTPUT + 4 * DECODE_BLOCK;
-/** A slot for each update that is gathered: its values or levels, as its codec packs them before they are unpacked, and its scales. */
-const SLOTS = EXPANSION + EXPANSION_BYTES;
-const PACKED = 4 * DECODE_BLOCK;
-const SCALES = PACKED + DECODE_BLOCK + 64;
-const STRIDE = SCALES + 64;
-const PAGES = Math.ceil((SLOTS + MOST_GATHERED * STRIDE) / 65_536);
-const QUANTISED_BLOCK = 256;
+const isShared = ({ buffer }: ArrayBufferView): boolean => typeof SharedArrayBuffer !== "undefined" && buffer instanceof SharedArrayBuffer;
 
-type Kernels = ExpansionKernels &
-  Readonly<
-    Record<
-      "addValues" | "anyNotFinite" | "addTernary" | "addLevels" | "checkInt8" | "unpackInt4" | "unpackTernary" | "makeTrits" | "average",
-      (...args: readonly number[]) => number
-    >
-  >;
-
-/** Which kernel adds it. Those of one kind that follow each other are added together; of whole levels each alone. */
-type Kind = "values" | "trits" | "levels";
-interface Source {
-  readonly kind: Kind;
-  /** The largest level. */
-  readonly top: number;
-  /** Brings the values from `from` on, `length` of them, to the slot; true for what no encoder writes. */
-  bring(from: number, length: number, slot: number): boolean;
-}
 type Opened = { readonly ok: true; readonly source: Source } | CodecRefusal;
 interface Gathered {
   readonly update: EncodedUpdate;
-  readonly weight: number;
-  readonly open: () => Opened;
+  /** Where its bytes are entropy-coded. */
+  readonly stream: Unexpanded | null;
+  /** Whether several threads can fold it. */
+  readonly isDivisible: boolean;
+  open(expanded: Expanding | null): Opened;
 }
 
-/** Rejects nothing: throws where the platform has no WebAssembly, or no SIMD in it. */
-export function wasmMean(): MeanRule {
-  const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES });
-  const kernels = new WebAssembly.Instance(new WebAssembly.Module(moduleBytes()), { env: { memory } }).exports as unknown as Kernels;
-  kernels.makeTrits(TRITS);
-  const heap = new Uint8Array(memory.buffer);
-  const sums = new Float64Array(memory.buffer, SUMS, DECODE_BLOCK);
-  const weights = new Float64Array(memory.buffer, WEIGHTS, MOST_GATHERED);
-  const output = new Float32Array(memory.buffer, OUTPUT, DECODE_BLOCK);
-  const expander = new Expander(kernels, memory, EXPANSION);
+/** How an update is opened when it is folded; a refusal where that is known before. */
+function prepare(update: EncodedUpdate, weight: number, size: number): Gathered | CodecRefusal {
+  const { codec, bytes } = update;
+  const isDivisible = isShared(bytes);
+  if (isLevelName(codec.name) && codec.packedLevels !== undefined) {
+    const { name } = codec;
+    const { top, split } = codec.packedLevels;
+    const streams: Unexpanded[] = [];
+    const before = split(bytes, size, expandLater(streams));
+    if (!before.ok) return before;
+    const open = (expanded: Expanding | null): Opened => {
+      const parts = expanded === null ? before : split(bytes, size, expandedBefore(expanded));
+      return parts.ok ? { ok: true, source: { kind: "levels", weight, name, top, scales: parts.scales, packed: parts.packed } } : parts;
+    };
+    return { update, stream: streams[0] ?? null, isDivisible, open };
+  }
+  const opened = codec.open(bytes, size);
+  if (!opened.ok) return opened;
+  const isPlain = codec.name === "f32";
+  const source: Source = isPlain ? { kind: "values", weight, bytes } : { kind: "read", weight, reader: opened.reader };
+  return { update, stream: null, isDivisible: isDivisible && isPlain, open: () => ({ ok: true, source }) };
+}
 
-  /** By codec: brings levels, as signed bytes, to where the slot begins. */
-  const unpackers: Readonly<Record<string, (packed: Uint8Array, from: number, length: number, slot: number) => boolean>> = {
-    int8: (packed, from, length, slot) => {
-      heap.set(packed.subarray(from, from + length), slot);
-      return kernels.checkInt8(slot, length) !== 0;
+/** Who folds: one thread, or several. Both give the same bits. */
+interface Crew {
+  /** For what is made on the way, and what comes of it. */
+  readonly room: (sizeBytes: number) => ArrayBufferLike;
+  expand(groups: readonly (readonly Expanding[])[]): void;
+  /** As BlockFolder's. */
+  fold(fold: Fold): boolean;
+}
+
+/**
+ * Large folds of updates that lie on shared memory are divided among `threads`, where they are given; then an aggregate lies there too. Throws as
+ * BlockFolder does.
+ */
+export function wasmMean(threads?: FoldThreadOptions): MeanRule {
+  const folder = new BlockFolder();
+  const others = threads === undefined ? null : new FoldThreads(threads, folder);
+  const alone: Crew = {
+    room: (sizeBytes) => new ArrayBuffer(sizeBytes),
+    expand: (groups) => {
+      for (const group of groups) folder.expand(group);
     },
-    int4: (packed, from, length, slot) => {
-      heap.set(packed.subarray(from >> 1, (from + length + 1) >> 1), slot + PACKED);
-      return kernels.unpackInt4(slot + PACKED, slot, length) !== 0;
-    },
-    ternary: (packed, from, length, slot) => {
-      const first = Math.floor(from / 5);
-      const end = Math.ceil((from + length) / 5);
-      heap.set(packed.subarray(first, end), slot + PACKED);
-      return kernels.unpackTernary(slot + PACKED, slot, end - first, TRITS) !== 0;
-    },
+    fold: (fold) => folder.fold(fold, 0, fold.size),
   };
-  /** Where the first level lies in its slot: what is packed together is unpacked together. */
-  const levelsAt = (kind: Kind, from: number): number => SLOTS + (kind === "trits" ? from % 5 : 0);
-
-  /** Sums the sources brought to the first slots, which are `some`; true where one of them may be what no encoder writes. */
-  function add(kind: Kind, some: readonly Source[], from: number, length: number): boolean {
-    switch (kind) {
-      case "values":
-        if (kernels.addValues(SLOTS, STRIDE, some.length, WEIGHTS, SUMS, length) === 0) return false;
-        return some.some((_, slot) => kernels.anyNotFinite(SLOTS + slot * STRIDE, length) !== 0);
-      case "trits":
-        return kernels.addTernary(levelsAt(kind, from), SLOTS + SCALES, STRIDE, some.length, WEIGHTS, TABLES, SUMS, length) !== 0;
-      case "levels":
-        return some.some(
-          ({ top }, slot) =>
-            kernels.addLevels(
-              levelsAt(kind, from) + slot * STRIDE,
-              SLOTS + SCALES + slot * STRIDE,
-              SUMS,
-              length,
-              weights[slot] as number,
-              top,
-            ) !== 0,
-        );
-      default:
-        return kind satisfies never;
-    }
-  }
-
-  function levelSource(codec: Codec, parts: { readonly scales: Uint8Array; readonly packed: Uint8Array }, top: number): Source {
-    const unpack = unpackers[codec.name] as (typeof unpackers)[string];
-    const { scales, packed } = parts;
-    return {
-      kind: codec.name === "ternary" ? "trits" : "levels",
-      top,
-      bring: (from, length, slot) => {
-        const block = (2 * from) / QUANTISED_BLOCK;
-        heap.set(scales.subarray(block, block + 2 * Math.ceil(length / QUANTISED_BLOCK)), slot + SCALES);
-        return unpack(packed, from, length, slot);
-      },
-    };
-  }
-
-  /** How it is opened when it is folded; a refusal where that is known before. */
-  function prepare({ codec, bytes }: EncodedUpdate, size: number, streams: Expanding[]): (() => Opened) | CodecRefusal {
-    if (unpackers[codec.name] !== undefined && codec.packedLevels !== undefined) {
-      const { top, split } = codec.packedLevels;
-      const known = streams.length;
-      const before = split(bytes, size, expandLater(streams));
-      if (!before.ok) return before;
-      const stream = streams[known];
-      return () => {
-        const parts = stream === undefined ? before : split(bytes, size, expandedBefore(stream));
-        return parts.ok ? { ok: true, source: levelSource(codec, parts, top) } : parts;
-      };
-    }
-    const opened = codec.open(bytes, size);
-    if (!opened.ok) return opened;
-    const source: Source = {
-      kind: "values",
-      top: 1,
-      bring: (from, length, slot) => {
-        if (codec.name !== "f32") return opened.reader.next(new Float32Array(memory.buffer, slot, length)) !== null;
-        heap.set(bytes.subarray(4 * from, 4 * (from + length)), slot);
-        return false;
-      },
-    };
-    return () => ({ ok: true, source });
-  }
+  const together: Crew | null = others && {
+    room: (sizeBytes) => new SharedArrayBuffer(sizeBytes),
+    expand: (groups) => {
+      if (groups.length > 0) others.together({ kind: "expand", groups });
+    },
+    fold: (fold) => others.together({ kind: "fold", fold }),
+  };
 
   function start(size: number): Aggregation {
     let gathered: Gathered[] = [];
     let gatheredBytes = 0;
-    let streams: Expanding[] = [];
     /** Of what was folded before; null: nothing was. */
     let before: Float64Array | null = null;
     let fault: CodecRefusal | null = null;
     let total = 0;
-    const openAll = (): Source[] => {
-      expander.run(streams);
-      streams = [];
-      const sources: Source[] = [];
-      for (const { open } of gathered) {
-        const opened = open();
-        if (!opened.ok) {
-          fault ??= opened;
-          return [];
-        }
-        sources.push(opened.source);
-      }
-      return sources;
+
+    const foldBy = (crew: Crew, into: (crew: Crew) => Fold["into"]): Fold["into"] | CodecRefusal => {
+      const { room, expand } = crew;
+      const expanding = gathered.map(({ stream }): Expanding | null =>
+        stream === null ? null : { ...stream, bytes: new Uint8Array(room(stream.length)), ended: new Uint32Array(room(8)) },
+      );
+      expand(expandedTogether(expanding.filter((stream) => stream !== null)));
+      const opened = gathered.map(({ open }, index) => open(expanding[index] ?? null));
+      const sources = opened.flatMap((each) => (each.ok ? [each.source] : []));
+      const result = into(crew);
+      if (sources.length < opened.length || !crew.fold({ sources, size, before, into: result })) return refusalOf(gathered, size);
+      return result;
     };
-    /** Folds what is gathered; `take` finds the block's sums in `sums`. */
-    const fold = (take: (from: number, length: number) => void): void => {
-      if (fault !== null) return;
-      const sources = openAll();
-      for (let from = 0; from < size && fault === null; from += DECODE_BLOCK) {
-        const length = Math.min(DECODE_BLOCK, size - from);
-        if (before === null) sums.fill(0, 0, length);
-        else sums.set(before.subarray(from, from + length));
-        for (let first = 0; first < sources.length && fault === null; ) {
-          const { kind } = sources[first] as Source;
-          let bad = false;
-          let end = first;
-          for (; end < sources.length && sources[end]?.kind === kind; end++) {
-            bad ||= (sources[end] as Source).bring(from, length, SLOTS + (end - first) * STRIDE);
-            weights[end - first] = (gathered[end] as Gathered).weight;
-          }
-          if (bad || add(kind, sources.slice(first, end), from, length)) fault = refusalOf(gathered.slice(first, end), size);
-          first = end;
-        }
-        if (fault === null) take(from, length);
+    /** Folds what is gathered; gives where it went, or null where there is a fault. */
+    const fold = (into: (crew: Crew) => Fold["into"]): Fold["into"] | null => {
+      if (fault !== null) return null;
+      const isDivisible = gathered.every((each) => each.isDivisible) && (before === null || isShared(before));
+      const crew = together !== null && isDivisible && others?.isFor(size * gathered.length) ? together : alone;
+      let result: ReturnType<typeof foldBy>;
+      try {
+        result = foldBy(crew, into);
+      } catch (error) {
+        if (crew === alone || !(error instanceof FoldThreadsLostError)) throw error;
+        // On memory of its own: a thread that was lost may still write.
+        result = foldBy(alone, into);
       }
       gathered = [];
       gatheredBytes = 0;
+      if ("ok" in result) fault = result;
+      return "ok" in result ? null : result;
     };
     return {
       add: (update, weight) => {
         if (!(weight > 0 && weight < Number.POSITIVE_INFINITY)) throw new RangeError(`${weight} is no weight`);
         if (gathered.length === MOST_GATHERED || (gathered.length > 0 && gatheredBytes + update.bytes.length > MOST_GATHERED_BYTES)) {
-          const kept: Float64Array = before ?? new Float64Array(size);
-          fold((from, length) => kept.set(sums.subarray(0, length), from));
-          before = kept;
+          // Several threads do not write where they read: what one that is lost has written would count twice.
+          const kept = fold((crew) => ({
+            kind: "sums",
+            sums: crew === alone && before !== null ? before : new Float64Array(crew.room(8 * size)),
+          }));
+          if (kept?.kind === "sums") before = kept.sums;
         }
-        const open = prepare(update, size, streams);
-        if (typeof open !== "function") return open;
-        gathered.push({ update, open, weight });
+        const prepared = prepare(update, weight, size);
+        if ("ok" in prepared) return prepared;
+        gathered.push(prepared);
         gatheredBytes += update.bytes.length;
         total += weight;
         return null;
@@ -222,12 +149,8 @@ export function wasmMean(): MeanRule {
       finish: () => {
         if (fault !== null) return fault;
         if (total === 0) return { ok: true, aggregate: null };
-        const aggregate = new Float32Array(size);
-        fold((from, length) => {
-          kernels.average(SUMS, OUTPUT, length, total);
-          aggregate.set(output.subarray(0, length), from);
-        });
-        return fault ?? { ok: true, aggregate };
+        const result = fold(({ room }) => ({ kind: "mean", mean: new Float32Array(room(4 * size)), total }));
+        return result?.kind === "mean" ? { ok: true, aggregate: result.mean } : (fault as unknown as CodecRefusal);
       },
     };
   }

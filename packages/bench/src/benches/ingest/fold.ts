@@ -1,9 +1,10 @@
-// Part `fold` of bench `ingest`: K updates decoded and averaged as the closing worker does it, against a pure-JavaScript stack-and-mean of
-// the same and against copying the dense bytes, by turns in one process. Counted is processor time, which other programs on the machine change
-// less than the clock's; of each contender its fastest turn.
+// Part `fold` of bench `ingest`: K updates decoded and averaged as the closing worker and the threads beside it do it, against a pure-JavaScript
+// stack-and-mean of the same and against one thread's copying of the dense bytes, by turns in one process. By the clock, since several threads
+// work; of each contender its fastest turn.
 import { type Codec, codecNamed, decode, randomStream } from "@weft/tensors";
 import { aggregationRule } from "@weft/training";
 import { wasmMean } from "@weft/wasm/fold";
+import { foldThreads } from "../../../../../apps/coordinator/src/fold-threads.ts";
 import type { BenchContext, Row } from "../../bench.ts";
 
 const UPDATES = 8;
@@ -27,16 +28,15 @@ interface Update {
   readonly weight: number;
 }
 
-/** Fastest of several turns of each, taken in turn, in milliseconds of processor time. */
+/** Fastest of several turns of each, taken in turn, in milliseconds. */
 function fastest<Name extends string>(turns: number, contenders: Readonly<Record<Name, () => unknown>>): Record<Name, number> {
   const names = Object.keys(contenders) as Name[];
   const times = Object.fromEntries(names.map((name) => [name, Number.POSITIVE_INFINITY])) as Record<Name, number>;
   for (let turn = 0; turn < turns; turn++)
     for (const name of names) {
-      const began = process.cpuUsage();
+      const beganMs = performance.now();
       contenders[name]();
-      const { user, system } = process.cpuUsage(began);
-      times[name] = Math.min(times[name], (user + system) / 1000);
+      times[name] = Math.min(times[name], performance.now() - beganMs);
     }
   return times;
 }
@@ -49,7 +49,10 @@ function updatesOf(codec: Codec, parameters: number, seed: number): Update[] {
       { seed, lease },
     );
     if (!encoded.ok) throw new Error(encoded.detail);
-    return { bytes: encoded.bytes, weight: 16 + lease };
+    // As the storage gives them to who closes a round.
+    const bytes = new Uint8Array(new SharedArrayBuffer(encoded.bytes.length));
+    bytes.set(encoded.bytes);
+    return { bytes, weight: 16 + lease };
   });
 }
 
@@ -86,7 +89,8 @@ const differing = (a: Float32Array, b: Float32Array): number => {
 };
 
 export function foldRows({ parameters, turns, faster, shareOfCopy }: FoldPlan, { seed, say }: Pick<BenchContext, "seed" | "say">): Row[] {
-  const mean = wasmMean();
+  const threads = foldThreads(say);
+  const [mean, oneThread] = [wasmMean(threads), wasmMean()];
   const reference = aggregationRule({ kind: "mean" });
   return CODECS.flatMap((name) => {
     say(`fold of ${UPDATES} updates of ${parameters.toLocaleString("en")} parameters in ${name} ...`);
@@ -97,6 +101,7 @@ export function foldRows({ parameters, turns, faster, shareOfCopy }: FoldPlan, {
     const copies = name === "f32" ? updates.map(({ bytes }) => bytes.slice()) : [];
     const times = fastest(turns, {
       ours: () => foldBy(mean, codec, updates, parameters),
+      one: () => foldBy(oneThread, codec, updates, parameters),
       stack: () => stackAndMean(codec, updates, parameters),
       blocks: () => foldBy(reference, codec, updates, parameters),
       copy: () => {
@@ -115,6 +120,7 @@ export function foldRows({ parameters, turns, faster, shareOfCopy }: FoldPlan, {
     const took = (ms: number): string => `${ms.toPrecision(3)} ms against ${times.ours.toPrecision(3)} ms in the same run`;
     return [
       of("faster than stack-and-mean", times.stack / times.ours, "times", { at: "least", value: faster }, took(times.stack)),
+      of("faster than one thread", times.one / times.ours, "times", null, `${took(times.one)}; ${threads.count} threads`),
       of("faster than the rule in JavaScript", times.blocks / times.ours, "times", null, took(times.blocks)),
       ...(name === "f32"
         ? [of("of the rate of copying the dense bytes", times.copy / times.ours, "", { at: "least", value: shareOfCopy }, took(times.copy))]
