@@ -158,6 +158,13 @@ function rowsOf(home: Home, { begun, ended, staleness }: Measured): readonly Row
       anchor: "leases are fetched while the one before is computed",
     },
     {
+      figure: "exactly one version behind",
+      value: staleness.length === 0 ? null : staleness.filter((versions) => versions === 1).length / staleness.length,
+      unit: "of them",
+      goal: null,
+      anchor: `versions of ${home.buffer} contributions`,
+    },
+    {
       figure: "weights that came by deltas",
       value: ways("deltas") / (ways("deltas") + ways("snapshot")),
       unit: "of all",
