@@ -56,6 +56,32 @@ export function addValues(values: usize, stride: usize, count: i32, weights: usi
   return i32(last != 0);
 }
 
+/**
+ * to[i] = (the sum of weights[k] * values[k][i]) / total as f32, with the bits of addValues on sums of 0 and of average. Gives 1 where a sum is
+ * not finite. Of values it reads up to 28 bytes beyond `size`, and writes as many.
+ */
+export function meanValues(values: usize, stride: usize, count: i32, weights: usize, to: usize, size: i32, total: f64): i32 {
+  const end = weights + (<usize>count << 3);
+  const zero = f64x2.splat(0), t = f64x2.splat(total);
+  let check = f64x2.splat(0);
+  for (; size > 0; size -= 8, values += 32, to += 32) {
+    let a = zero, b = zero, c = zero, d = zero;
+    for (let at = values, weight = weights; weight < end; weight += 8, at += stride) {
+      const w = v128.load64_splat(weight);
+      a = f64x2.add(a, f64x2.mul(w, low(v128.load64_zero(at))));
+      b = f64x2.add(b, f64x2.mul(w, low(v128.load64_zero(at, 8))));
+      c = f64x2.add(c, f64x2.mul(w, low(v128.load64_zero(at, 16))));
+      d = f64x2.add(d, f64x2.mul(w, low(v128.load64_zero(at, 24))));
+    }
+    check = f64x2.add(check, f64x2.mul(f64x2.add(f64x2.add(a, b), f64x2.add(c, d)), zero));
+    v128.store64_lane(to, f32x4.demote_f64x2_zero(f64x2.div(a, t)), 0);
+    v128.store64_lane(to, f32x4.demote_f64x2_zero(f64x2.div(b, t)), 0, 8);
+    v128.store64_lane(to, f32x4.demote_f64x2_zero(f64x2.div(c, t)), 0, 16);
+    v128.store64_lane(to, f32x4.demote_f64x2_zero(f64x2.div(d, t)), 0, 24);
+  }
+  return i32(f64x2.extract_lane(check, 0) + f64x2.extract_lane(check, 1) != 0);
+}
+
 /** Whether one of `size` values is NaN or infinite. */
 export function anyNotFinite(values: usize, size: i32): i32 {
   for (; size; size--, values += 4) if ((load<u32>(values) & 0x7f800000) == 0x7f800000) return 1;

@@ -8,25 +8,37 @@ import { moduleBytes } from "./module.ts";
 /** Updates are gathered and folded together, since a pass over the sums costs as much as reading four of them: so many at most. */
 export const MOST_GATHERED = 8;
 
+/** Values that are folded at once: long stretches, which memory gives faster than short ones, and yet the second cache holds those of all updates. */
+export const FOLD_BLOCK = 4 * DECODE_BLOCK;
+
 /** Addresses, the sums of a block first; nothing lies at 0. Beyond what a block takes there is room for what the kernels read and write more. */
 const SUMS = 1024;
-const WEIGHTS = SUMS + 8 * DECODE_BLOCK + 128;
+const WEIGHTS = SUMS + 8 * FOLD_BLOCK + 128;
 const TABLES = WEIGHTS + 8 * MOST_GATHERED;
 const TRITS = TABLES + 256 * MOST_GATHERED + 64;
 const OUTPUT = TRITS + 243 * 8 + 40;
-const EXPANSION = OUTPUT + 4 * DECODE_BLOCK;
+const EXPANSION = OUTPUT + 4 * FOLD_BLOCK + 64;
+const QUANTISED_BLOCK = 256;
 /** A slot for each update that is gathered: its values or levels, as its codec packs them before they are unpacked, and its scales. */
 const SLOTS = EXPANSION + EXPANSION_BYTES;
-const PACKED = 4 * DECODE_BLOCK;
-const SCALES = PACKED + DECODE_BLOCK + 64;
-const STRIDE = SCALES + 64;
+const PACKED = 4 * FOLD_BLOCK;
+const SCALES = PACKED + FOLD_BLOCK + 64;
+const STRIDE = SCALES + (2 * FOLD_BLOCK) / QUANTISED_BLOCK + 64;
 const PAGES = Math.ceil((SLOTS + MOST_GATHERED * STRIDE) / 65_536);
-const QUANTISED_BLOCK = 256;
 
 type Kernels = ExpansionKernels &
   Readonly<
     Record<
-      "addValues" | "anyNotFinite" | "addTernary" | "addLevels" | "checkInt8" | "unpackInt4" | "unpackTernary" | "makeTrits" | "average",
+      | "addValues"
+      | "meanValues"
+      | "anyNotFinite"
+      | "addTernary"
+      | "addLevels"
+      | "checkInt8"
+      | "unpackInt4"
+      | "unpackTernary"
+      | "makeTrits"
+      | "average",
       (...args: readonly number[]) => number
     >
   >;
@@ -64,8 +76,8 @@ export interface Fold {
 }
 
 /** Which kernel adds it. Those of one kind that follow each other are added together; of whole levels each alone. */
-const kernelOf = (source: Source): "values" | "trits" | "levels" =>
-  source.kind !== "levels" ? "values" : source.name === "ternary" ? "trits" : "levels";
+type Kernel = "values" | "trits" | "levels";
+const kernelOf = (source: Source): Kernel => (source.kind !== "levels" ? "values" : source.name === "ternary" ? "trits" : "levels");
 
 export class BlockFolder {
   readonly #kernels: Kernels;
@@ -81,9 +93,9 @@ export class BlockFolder {
     this.#kernels = new WebAssembly.Instance(new WebAssembly.Module(moduleBytes()), { env: { memory } }).exports as unknown as Kernels;
     this.#kernels.makeTrits(TRITS);
     this.#heap = new Uint8Array(memory.buffer);
-    this.#sums = new Float64Array(memory.buffer, SUMS, DECODE_BLOCK);
+    this.#sums = new Float64Array(memory.buffer, SUMS, FOLD_BLOCK);
     this.#weights = new Float64Array(memory.buffer, WEIGHTS, MOST_GATHERED);
-    this.#output = new Float32Array(memory.buffer, OUTPUT, DECODE_BLOCK);
+    this.#output = new Float32Array(memory.buffer, OUTPUT, FOLD_BLOCK);
     this.#expander = new Expander(this.#kernels, memory, EXPANSION);
   }
 
@@ -92,29 +104,48 @@ export class BlockFolder {
     this.#expander.run(streams);
   }
 
-  /** Folds the values from `from`, which begins a block, up to `to`. False where an update may hold what no encoder writes: then nothing counts. */
+  /** Folds the values from `from`, a multiple of FOLD_BLOCK, up to `to`. False where an update may hold what no encoder writes: then nothing counts. */
   fold({ sources, size, before, into }: Fold, from: number, to: number): boolean {
-    for (let at = from; at < to; at += DECODE_BLOCK) {
-      const length = Math.min(DECODE_BLOCK, size - at);
-      if (before === null) this.#sums.fill(0, 0, length);
-      else this.#sums.set(before.subarray(at, at + length));
-      for (let first = 0; first < sources.length; ) {
-        const kernel = kernelOf(sources[first] as Source);
-        let end = first;
-        for (let next = sources[end]; next !== undefined && kernelOf(next) === kernel; next = sources[++end]) {
-          if (this.#bring(next, at, length, SLOTS + (end - first) * STRIDE)) return false;
-          this.#weights[end - first] = next.weight;
+    const kernels = sources.map(kernelOf);
+    // What the most usual rounds are made of is not put down as sums on the way.
+    const isMeanOfValues = into.kind === "mean" && before === null && kernels.every((kernel) => kernel === "values");
+    for (let at = from; at < to; at += FOLD_BLOCK) {
+      const length = Math.min(FOLD_BLOCK, size - at);
+      if (isMeanOfValues) {
+        if (this.#bringAll(sources, 0, sources.length, at, length)) return false;
+        const notFinite = this.#kernels.meanValues(SLOTS, STRIDE, sources.length, WEIGHTS, OUTPUT, length, into.total);
+        if (notFinite !== 0 && this.#anyNotFinite(sources.length, length)) return false;
+      } else {
+        if (before === null) this.#sums.fill(0, 0, length);
+        else this.#sums.set(before.subarray(at, at + length));
+        for (let first = 0; first < sources.length; ) {
+          const kernel = kernels[first] as Kernel;
+          let end = first + 1;
+          while (kernels[end] === kernel) end++;
+          if (this.#bringAll(sources, first, end, at, length) || this.#add(kernel, sources, first, end, at, length)) return false;
+          first = end;
         }
-        if (this.#add(kernel, sources, first, end, at, length)) return false;
-        first = end;
+        if (into.kind === "mean") this.#kernels.average(SUMS, OUTPUT, length, into.total);
       }
-      if (into.kind === "sums") into.sums.set(length === DECODE_BLOCK ? this.#sums : this.#sums.subarray(0, length), at);
-      else {
-        this.#kernels.average(SUMS, OUTPUT, length, into.total);
-        into.mean.set(length === DECODE_BLOCK ? this.#output : this.#output.subarray(0, length), at);
-      }
+      if (into.kind === "sums") into.sums.set(this.#sums.subarray(0, length), at);
+      else into.mean.set(this.#output.subarray(0, length), at);
     }
     return true;
+  }
+
+  /** To the first slots, with their weights; true for what no encoder writes. */
+  #bringAll(sources: readonly Source[], first: number, end: number, from: number, length: number): boolean {
+    for (let index = first; index < end; index++) {
+      const source = sources[index] as Source;
+      if (this.#bring(source, from, length, SLOTS + (index - first) * STRIDE)) return true;
+      this.#weights[index - first] = source.weight;
+    }
+    return false;
+  }
+
+  #anyNotFinite(count: number, length: number): boolean {
+    for (let slot = 0; slot < count; slot++) if (this.#kernels.anyNotFinite(SLOTS + slot * STRIDE, length) !== 0) return true;
+    return false;
   }
 
   /** Values or levels to the slot; true for what no encoder writes. */
@@ -124,7 +155,11 @@ export class BlockFolder {
         this.#heap.set(source.bytes.subarray(4 * from, 4 * (from + length)), slot);
         return false;
       case "read":
-        return source.reader.next(new Float32Array(this.#heap.buffer, slot, length)) !== null;
+        for (let at = 0; at < length; at += DECODE_BLOCK) {
+          const some = new Float32Array(this.#heap.buffer, slot + 4 * at, Math.min(DECODE_BLOCK, length - at));
+          if (source.reader.next(some) !== null) return true;
+        }
+        return false;
       case "levels": {
         const { name, scales, packed } = source;
         const block = (2 * from) / QUANTISED_BLOCK;
@@ -157,15 +192,13 @@ export class BlockFolder {
   }
 
   /** Sums the sources brought to the first slots; true where one of them may be what no encoder writes. */
-  #add(kernel: ReturnType<typeof kernelOf>, sources: readonly Source[], first: number, end: number, from: number, length: number): boolean {
+  #add(kernel: Kernel, sources: readonly Source[], first: number, end: number, from: number, length: number): boolean {
     const kernels = this.#kernels;
     const count = end - first;
     switch (kernel) {
-      case "values": {
-        if (kernels.addValues(SLOTS, STRIDE, count, WEIGHTS, SUMS, length) === 0) return false;
-        for (let slot = 0; slot < count; slot++) if (kernels.anyNotFinite(SLOTS + slot * STRIDE, length) !== 0) return true;
-        return false;
-      }
+      case "values":
+        // Sums may be beyond all numbers though the values are not.
+        return kernels.addValues(SLOTS, STRIDE, count, WEIGHTS, SUMS, length) !== 0 && this.#anyNotFinite(count, length);
       case "trits":
         // What is packed together is unpacked together, so the first level may lie behind others.
         return kernels.addTernary(SLOTS + (from % 5), SLOTS + SCALES, STRIDE, count, WEIGHTS, TABLES, SUMS, length) !== 0;

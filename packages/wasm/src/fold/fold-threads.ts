@@ -1,7 +1,6 @@
 // Threads that share the work of a fold with the one that leads it. Work comes in jobs of many tasks on shared memory; whoever is free takes the
 // next, the leader too, so that nobody waits for a thread that is still starting or busy. Knows no platform's threads.
-import { DECODE_BLOCK } from "@weft/tensors";
-import { BlockFolder, type Fold } from "./block-folder.ts";
+import { BlockFolder, FOLD_BLOCK, type Fold } from "./block-folder.ts";
 import type { Expanding } from "./expander.ts";
 
 /** All arrays in it lie on shared memory. */
@@ -35,7 +34,7 @@ const IDLE_MS = 60_000;
 /** Below it a fold takes less than some ten milliseconds. */
 export const LEAST_VALUES = 4_000_000;
 /** Values of a task: enough that taking one does not count, few enough that the last ones end together. */
-const TASK_VALUES = 16 * DECODE_BLOCK;
+const TASK_VALUES = 4 * FOLD_BLOCK;
 
 // Words that different threads write lie on lines of their own.
 const TAKEN = 0;
