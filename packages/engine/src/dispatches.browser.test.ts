@@ -1,8 +1,8 @@
-// What a step of the convolutional and of the recurrent model asks of WebGPU: counts, never times. A missing adapter fails.
+// What a step of the convolutional and of the recurrent model asks of WebGPU, and how many pipelines a gpt: counts, never times. A missing adapter fails.
 import * as tf from "@tensorflow/tfjs-core";
 import { probeBatch, probeWeights } from "@weft/models";
 import type { ModelSpec } from "@weft/protocol";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { SMALL_MODELS } from "../../models/test/cases.ts";
 import { type Counts, countCalls } from "../test/count-calls.ts";
 import { createEngine, type Engine } from "./index.ts";
@@ -10,6 +10,34 @@ import { createEngine, type Engine } from "./index.ts";
 /** The CNN for MNIST and the LSTM for Shakespeare of McMahan et al. (1602.05629), both narrower: width does not change what is asked. */
 const CNN: ModelSpec = { kind: "cnn", height: 28, width: 28, inChannels: 1, channels: [8, 16], kernel: 5, hidden: 64, classes: 10 };
 const LSTM = { kind: "lstm", vocabulary: 90, context: 80, embedding: 8, layers: 2, hidden: 32 } as const;
+
+/** The labels of the pipelines that are made while `run` runs. */
+async function pipelinesMade(run: () => Promise<void>): Promise<readonly string[]> {
+  const spies = [vi.spyOn(GPUDevice.prototype, "createComputePipelineAsync"), vi.spyOn(GPUDevice.prototype, "createComputePipeline")];
+  try {
+    await run();
+    return spies.flatMap(({ mock }) => mock.calls.map(([{ label }]) => label ?? ""));
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+}
+
+describe("until its first step on WebGPU", { timeout: 90_000 }, () => {
+  // Each takes a software adapter longer to compile than all other kernels together.
+  it("a gpt makes two pipelines for its matrix products, self-test included, and none twice", async () => {
+    const model: ModelSpec = { ...SMALL_MODELS.gpt, gelu: "tanh" };
+    const made = await pipelinesMade(async () => {
+      const engine = await createEngine({ preference: "webgpu", allowSoftwareGpu: true });
+      expect(await engine.selfTest()).toMatchObject({ passed: true });
+      await engine.load(model, 4);
+      await engine.setWeights(probeWeights(model, 5));
+      await engine.step(probeBatch(model, 4, 4, 6));
+      engine.dispose();
+    });
+    expect(made.filter((label) => label.includes("matmul"))).toEqual(["weft matmul any f32 f32 linear", "weft matmul any f32 f32 gelu"]);
+    expect(new Set(made).size).toBe(made.length);
+  });
+});
 
 describe("a step on WebGPU", { timeout: 90_000 }, () => {
   let engine: Engine;

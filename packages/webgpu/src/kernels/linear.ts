@@ -5,10 +5,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type Kernel, launch } from "../launch.ts";
 import { WEBGPU } from "../register-backend.ts";
 import { usesHalf } from "../variants.ts";
-import { GELU_FUNCTIONS, type GeluKind, gelu, geluGradient } from "./gelu.ts";
+import { type GeluKind, gelu, geluFunctions, geluGradient } from "./gelu.ts";
 import { asPacked, GRADIENT_SCALE, HALF_OF, halfShape, packHalf } from "./half.ts";
 import { elementOf, isTiled, multiply, type Product, tiledMatmul } from "./matmul.ts";
-import { type Activation, endingOf } from "./matmul-epilogue.ts";
+import { type Activation, geluOf } from "./matmul-epilogue.ts";
 
 export interface Linear {
   /** [rows, inputs] */
@@ -28,9 +28,9 @@ export function linear(backend: WebGPUBackend, { x, weight, outIn, activation }:
     const [a, b] = [asPacked(factors[0], x.shape), asPacked(factors[1], weight.shape)];
     return [...tiledMatmul(backend, { ...product, a, b, packed: { scale: 1 } }, { bias, activation }), ...factors];
   }
-  const kind = endingOf(activation);
+  const kind = geluOf(activation);
   const y = stockLinear(backend, product, bias, activation === "relu");
-  return kind === "linear" ? [y] : [...gelu(backend, y, kind), y];
+  return kind === null ? [y] : [...gelu(backend, y, kind), y];
 }
 
 /** By TensorFlow.js's own kernels, of which one is made for products with few results. */
@@ -112,9 +112,9 @@ function throughActivation(
   activation: Activation,
   hasBias: boolean,
 ): { readonly dz: tf.TensorInfo; readonly dBias: tf.TensorInfo | null } {
-  const ending = endingOf(activation);
+  const kind = geluOf(activation);
   if (activation === "none" && !hasBias) return { dz: dy, dBias: null };
-  if (ending !== "linear" && !hasBias) return { dz: geluGradient(backend, dy, given(seen), ending)[0] as tf.TensorInfo, dBias: null };
+  if (kind !== null && !hasBias) return { dz: geluGradient(backend, dy, given(seen), kind)[0] as tf.TensorInfo, dBias: null };
   const [rows, columns] = dy.shape as [number, number];
   const slope = slopeOf(activation);
   const results = launch(backend, {
@@ -152,7 +152,7 @@ const slopeText = (slope: Slope): string => {
       return "fn slope(x: f32) -> f32 { return select(0.0, 1.0, x > 0.0); }";
     case "exact":
     case "tanh":
-      return GELU_FUNCTIONS[slope];
+      return geluFunctions(slope);
     default:
       throw slope satisfies never;
   }
