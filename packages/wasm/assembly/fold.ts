@@ -14,6 +14,14 @@ function high(x: v128): v128 {
   return f64x2.promote_low_f32x4(i64x2.shuffle(x, x, 1, 1));
 }
 @inline
+function wholeLow(x: v128): v128 {
+  return f64x2.convert_low_i32x4_s(x);
+}
+@inline
+function wholeHigh(x: v128): v128 {
+  return f64x2.convert_low_i32x4_s(i64x2.shuffle(x, x, 1, 1));
+}
+@inline
 function addTo(sums: usize, weight: v128, x: v128): void {
   v128.store(sums, f64x2.add(v128.load(sums), f64x2.mul(weight, low(x))));
   v128.store(sums, f64x2.add(v128.load(sums, 16), f64x2.mul(weight, high(x))), 16);
@@ -124,9 +132,9 @@ export function addLevels(levels: usize, scales: usize, sums: usize, size: i32, 
 }
 
 /**
- * sums[i] += weights[k] * levels[k][i] * scale[k] of its block, one k after the other, for levels of -1, 0 and 1: of each update levels (signed
- * bytes) and scales (f16) lie `stride` bytes behind those of the one before. At `tables` there is room for 256 bytes an update and 16 more. Reads
- * up to 15 levels beyond `size`, and writes as many sums.
+ * sums[i] += weights[k] * levels[k][i] * scale[k] of its block, one k after the other, for levels of -1, 0 and 1 and weights of at most f32: of
+ * each update levels (signed bytes) and scales (f16) lie `stride` bytes behind those of the one before. At `products` there is room for an f64
+ * an update. Reads up to 15 levels beyond `size`, and writes as many sums.
  */
 export function addTernary(
   levels: usize,
@@ -134,47 +142,38 @@ export function addTernary(
   stride: usize,
   count: i32,
   weights: usize,
-  tables: usize,
+  products: usize,
   sums: usize,
   size: i32,
 ): i32 {
-  const places = tables + (<usize>count << 8);
+  const end = products + (<usize>count << 3);
   for (; size > 0; size -= BLOCK, scales += 2, levels += BLOCK) {
     const length = min(size, BLOCK);
-    // For two levels at once: what they add, where their two lowest bits, the first level's before the second's, say.
     for (let k = 0; k < count; k++) {
       const bits = <u32>load<u16>(scales + <usize>k * stride);
       if (bits & 0x8000 || (bits & 0x7c00) == 0x7c00) return 1;
       if (bits == 0 && anyLevel(levels + <usize>k * stride, length)) return 1;
-      const product = load<f64>(weights + (<usize>k << 3)) * <f64>scaleOf(bits);
-      const table = tables + (<usize>k << 8);
-      for (let second: usize = 0; second < 4; second++)
-        for (let first: usize = 0; first < 4; first++) {
-          store<f64>(table + (second << 6) + (first << 4), first == 1 ? product : first == 3 ? -product : 0);
-          store<f64>(table + (second << 6) + (first << 4), second == 1 ? product : second == 3 ? -product : 0, 8);
-        }
+      // A level times the product is exact, as is its being nothing, so the product is the only rounding.
+      store<f64>(products + (<usize>k << 3), load<f64>(weights + (<usize>k << 3)) * <f64>scaleOf(bits));
     }
     for (let done = 0; done < length; done += 16, sums += 128) {
       let a = v128.load(sums), b = v128.load(sums, 16), c = v128.load(sums, 32), d = v128.load(sums, 48);
       let e = v128.load(sums, 64), f = v128.load(sums, 80), g = v128.load(sums, 96), h = v128.load(sums, 112);
-      for (let at = levels + done, table = tables; table < places; table += 256, at += stride) {
-        const both = v128.load(at);
-        // Of each two levels the place in the table: bits 4 and 5 from the first, 6 and 7 from the second.
-        v128.store(
-          places,
-          v128.or(
-            v128.and(i16x8.shl(both, 4), i16x8.splat(0x30)),
-            v128.and(i16x8.shr_u(both, 2), i16x8.splat(0xc0)),
-          ),
-        );
-        a = f64x2.add(a, v128.load(table + load<u16>(places)));
-        b = f64x2.add(b, v128.load(table + load<u16>(places, 2)));
-        c = f64x2.add(c, v128.load(table + load<u16>(places, 4)));
-        d = f64x2.add(d, v128.load(table + load<u16>(places, 6)));
-        e = f64x2.add(e, v128.load(table + load<u16>(places, 8)));
-        f = f64x2.add(f, v128.load(table + load<u16>(places, 10)));
-        g = f64x2.add(g, v128.load(table + load<u16>(places, 12)));
-        h = f64x2.add(h, v128.load(table + load<u16>(places, 14)));
+      for (let at = levels + done, product = products; product < end; product += 8, at += stride) {
+        const p = v128.load64_splat(product);
+        let x = v128.load_ext<i8>(at), y = i32x4.extend_low_i16x8_s(x);
+        a = f64x2.add(a, f64x2.mul(p, wholeLow(y)));
+        b = f64x2.add(b, f64x2.mul(p, wholeHigh(y)));
+        y = i32x4.extend_high_i16x8_s(x);
+        c = f64x2.add(c, f64x2.mul(p, wholeLow(y)));
+        d = f64x2.add(d, f64x2.mul(p, wholeHigh(y)));
+        x = v128.load_ext<i8>(at, 8);
+        y = i32x4.extend_low_i16x8_s(x);
+        e = f64x2.add(e, f64x2.mul(p, wholeLow(y)));
+        f = f64x2.add(f, f64x2.mul(p, wholeHigh(y)));
+        y = i32x4.extend_high_i16x8_s(x);
+        g = f64x2.add(g, f64x2.mul(p, wholeLow(y)));
+        h = f64x2.add(h, f64x2.mul(p, wholeHigh(y)));
       }
       v128.store(sums, a);
       v128.store(sums, b, 16);
@@ -242,9 +241,16 @@ export function unpackTernary(packed: usize, levels: usize, bytes: i32, table: u
   return i32(most > 242);
 }
 
+/** Of four entropy-coded streams that are expanded together, from `lanes` on: of each its state and the bytes read, then all that is its own. */
+const LANES: usize = 64;
+const SHAPES: usize = 4096;
+const STREAM: usize = SHAPES + 4 * 256;
+const EXPANDED: usize = STREAM + 2 * 16384 + 16;
+const LANE: usize = EXPANDED + 16384;
+
 @inline
-function stepped(x: u32, slot: u32): u32 {
-  return (((slot >> 8) & 4095) + 1) * (x >> 12) + (slot >> 20);
+function stepped(x: u32, shape: u32): u32 {
+  return (shape & 0xffff) * (x >> 12) + (x & 4095) - (shape >> 16);
 }
 /** None, one or two bytes bring a state back to at least 2^23: without a branch, since nothing foretells how many. */
 @inline
@@ -258,29 +264,27 @@ function refilled(x: u32, stream: usize, bits: u32): u32 {
 }
 
 /**
- * `count` bytes of each of four entropy-coded streams (packages/tensors/src/entropy.ts), whose steps do not wait for each other. At `lanes` five
- * words a stream: the addresses of its slots as that makes them, of the stream and of where the bytes go, the state, which is moved on, and how
- * many bytes were read, which is put there. May look at two more than that.
+ * `count` bytes of each of four entropy-coded streams (packages/tensors/src/entropy.ts), whose steps do not wait for each other. Each lane has the
+ * symbol of each of 4,096 slots, of each symbol how often it occurs and from bit 16 on its first slot, the stream, and room for the bytes. States
+ * are moved on; how many bytes were read is put behind each. May look at two more than that.
  */
 export function expandFour(lanes: usize, count: i32): void {
-  const slotsA = <usize>load<u32>(lanes), slotsB = <usize>load<u32>(lanes, 20), slotsC = <usize>load<u32>(lanes, 40), slotsD = <usize>load<u32>(lanes, 60);
-  let streamA = <usize>load<u32>(lanes, 4), streamB = <usize>load<u32>(lanes, 24), streamC = <usize>load<u32>(lanes, 44), streamD = <usize>load<u32>(lanes, 64);
-  let toA = <usize>load<u32>(lanes, 8), toB = <usize>load<u32>(lanes, 28), toC = <usize>load<u32>(lanes, 48), toD = <usize>load<u32>(lanes, 68);
-  let a = load<u32>(lanes, 12), b = load<u32>(lanes, 32), c = load<u32>(lanes, 52), d = load<u32>(lanes, 72);
-  const beginA = streamA, beginB = streamB, beginC = streamC, beginD = streamD;
-  for (; count; count--) {
-    const slotA = load<u32>(slotsA + ((a & 4095) << 2));
-    const slotB = load<u32>(slotsB + ((b & 4095) << 2));
-    const slotC = load<u32>(slotsC + ((c & 4095) << 2));
-    const slotD = load<u32>(slotsD + ((d & 4095) << 2));
-    store<u8>(toA++, slotA);
-    store<u8>(toB++, slotB);
-    store<u8>(toC++, slotC);
-    store<u8>(toD++, slotD);
-    a = stepped(a, slotA);
-    b = stepped(b, slotB);
-    c = stepped(c, slotC);
-    d = stepped(d, slotD);
+  const beginA = lanes + LANES + STREAM, beginB = beginA + LANE, beginC = beginB + LANE, beginD = beginC + LANE;
+  let streamA = beginA, streamB = beginB, streamC = beginC, streamD = beginD;
+  let a = load<u32>(lanes), b = load<u32>(lanes, 8), c = load<u32>(lanes, 16), d = load<u32>(lanes, 24);
+  for (let to = lanes; count; count--, to++) {
+    const symbolA = <usize>load<u8>(lanes + (a & 4095), LANES);
+    const symbolB = <usize>load<u8>(lanes + (b & 4095), LANES + LANE);
+    const symbolC = <usize>load<u8>(lanes + (c & 4095), LANES + 2 * LANE);
+    const symbolD = <usize>load<u8>(lanes + (d & 4095), LANES + 3 * LANE);
+    store<u8>(to, symbolA, LANES + EXPANDED);
+    store<u8>(to, symbolB, LANES + LANE + EXPANDED);
+    store<u8>(to, symbolC, LANES + 2 * LANE + EXPANDED);
+    store<u8>(to, symbolD, LANES + 3 * LANE + EXPANDED);
+    a = stepped(a, load<u32>(lanes + (symbolA << 2), LANES + SHAPES));
+    b = stepped(b, load<u32>(lanes + (symbolB << 2), LANES + LANE + SHAPES));
+    c = stepped(c, load<u32>(lanes + (symbolC << 2), LANES + 2 * LANE + SHAPES));
+    d = stepped(d, load<u32>(lanes + (symbolD << 2), LANES + 3 * LANE + SHAPES));
     const bitsA = wanted(a), bitsB = wanted(b), bitsC = wanted(c), bitsD = wanted(d);
     a = refilled(a, streamA, bitsA);
     b = refilled(b, streamB, bitsB);
@@ -291,14 +295,14 @@ export function expandFour(lanes: usize, count: i32): void {
     streamC += bitsC >> 3;
     streamD += bitsD >> 3;
   }
-  store<u32>(lanes, a, 12);
-  store<u32>(lanes, b, 32);
-  store<u32>(lanes, c, 52);
-  store<u32>(lanes, d, 72);
-  store<u32>(lanes, <u32>(streamA - beginA), 16);
-  store<u32>(lanes, <u32>(streamB - beginB), 36);
-  store<u32>(lanes, <u32>(streamC - beginC), 56);
-  store<u32>(lanes, <u32>(streamD - beginD), 76);
+  store<u32>(lanes, a);
+  store<u32>(lanes, <u32>(streamA - beginA), 4);
+  store<u32>(lanes, b, 8);
+  store<u32>(lanes, <u32>(streamB - beginB), 12);
+  store<u32>(lanes, c, 16);
+  store<u32>(lanes, <u32>(streamC - beginC), 20);
+  store<u32>(lanes, d, 24);
+  store<u32>(lanes, <u32>(streamD - beginD), 28);
 }
 
 /** to[i] = sums[i] / total as f32. */

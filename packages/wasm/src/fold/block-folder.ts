@@ -14,8 +14,8 @@ export const FOLD_BLOCK = 4 * DECODE_BLOCK;
 /** Addresses, the sums of a block first; nothing lies at 0. Beyond what a block takes there is room for what the kernels read and write more. */
 const SUMS = 1024;
 const WEIGHTS = SUMS + 8 * FOLD_BLOCK + 128;
-const TABLES = WEIGHTS + 8 * MOST_GATHERED;
-const TRITS = TABLES + 256 * MOST_GATHERED + 64;
+const PRODUCTS = WEIGHTS + 8 * MOST_GATHERED;
+const TRITS = PRODUCTS + 8 * MOST_GATHERED;
 const OUTPUT = TRITS + 243 * 8 + 40;
 const EXPANSION = OUTPUT + 4 * FOLD_BLOCK + 64;
 const QUANTISED_BLOCK = 256;
@@ -201,7 +201,7 @@ export class BlockFolder {
         return kernels.addValues(SLOTS, STRIDE, count, WEIGHTS, SUMS, length) !== 0 && this.#anyNotFinite(count, length);
       case "trits":
         // What is packed together is unpacked together, so the first level may lie behind others.
-        return kernels.addTernary(SLOTS + (from % 5), SLOTS + SCALES, STRIDE, count, WEIGHTS, TABLES, SUMS, length) !== 0;
+        return kernels.addTernary(SLOTS + (from % 5), SLOTS + SCALES, STRIDE, count, WEIGHTS, PRODUCTS, SUMS, length) !== 0;
       case "levels":
         for (let slot = 0; slot < count; slot++) {
           const { top } = sources[first + slot] as Source & { readonly kind: "levels" };

@@ -7,12 +7,12 @@ export type ExpansionKernels = Readonly<Record<"expandFour", (lanes: number, cou
 const STREAMS = 4;
 /** Symbols of a turn, each of at most two bytes in its stream. */
 const SYMBOLS = 16_384;
-const SLOT_BYTES = 4 * 4096;
 const STREAM_BYTES = 2 * SYMBOLS + 16;
-/** Of each stream: the addresses of its slots, its bytes and its symbols, its state, and how many bytes were read. */
-const LANE_WORDS = 5;
-const WORDS_BYTES = 4 * LANE_WORDS * STREAMS;
-const LANE_BYTES = SLOT_BYTES + STREAM_BYTES + SYMBOLS;
+/** As assembly/fold.ts has it: of each stream its state and how many bytes were read; then what is its own, one stream after the other. */
+const WORDS_BYTES = 64;
+const TABLE_BYTES = 4096;
+const SHAPES_BYTES = 4 * 256;
+const LANE_BYTES = TABLE_BYTES + SHAPES_BYTES + STREAM_BYTES + SYMBOLS;
 /** What it needs of a memory. */
 export const EXPANSION_BYTES = WORDS_BYTES + STREAMS * LANE_BYTES;
 
@@ -75,31 +75,39 @@ export class Expander {
   run(streams: readonly Expanding[]): void {
     const { length } = streams[0] as Expanding;
     const read = streams.map(({ begun }) => begun.at);
-    for (let lane = 0; lane < STREAMS; lane++) {
-      // A lane too many does what the first does, and nobody asks for it.
-      const { begun } = streams[lane] ?? (streams[0] as Expanding);
-      const slotsAt = this.#laneAt(lane);
-      this.#words.set(begun.slots, slotsAt / 4);
-      this.#words.set([slotsAt, slotsAt + SLOT_BYTES, slotsAt + SLOT_BYTES + STREAM_BYTES, begun.state, 0], this.#wordsAt(lane));
-    }
+    // A lane too many does what the first does, and nobody asks for it.
+    for (let lane = 0; lane < STREAMS; lane++) this.#begun(lane, streams[lane]?.begun ?? (streams[0] as Expanding).begun);
     for (let from = 0; from < length; from += SYMBOLS) {
       const count = Math.min(SYMBOLS, length - from);
       for (const [lane, { compressed }] of streams.entries()) {
         const at = read[lane] as number;
-        this.#heap.set(compressed.subarray(at, at + 2 * SYMBOLS + 2), this.#laneAt(lane) + SLOT_BYTES);
+        this.#heap.set(compressed.subarray(at, at + 2 * SYMBOLS + 2), this.#laneAt(lane) + TABLE_BYTES + SHAPES_BYTES);
       }
       this.#kernels.expandFour(this.#begin, count);
       for (const [lane, { bytes }] of streams.entries()) {
-        const symbolsAt = this.#laneAt(lane) + SLOT_BYTES + STREAM_BYTES;
+        const symbolsAt = this.#laneAt(lane) + TABLE_BYTES + SHAPES_BYTES + STREAM_BYTES;
         bytes.set(this.#heap.subarray(symbolsAt, symbolsAt + count), from);
-        read[lane] = (read[lane] as number) + (this.#words[this.#wordsAt(lane) + 4] as number);
+        read[lane] = (read[lane] as number) + (this.#words[this.#wordsAt(lane) + 1] as number);
       }
     }
-    for (const [lane, { ended }] of streams.entries()) ended.set([read[lane] as number, this.#words[this.#wordsAt(lane) + 3] as number]);
+    for (const [lane, { ended }] of streams.entries()) ended.set([read[lane] as number, this.#words[this.#wordsAt(lane)] as number]);
+  }
+
+  /** Two small tables instead of the one of slots, since those of four streams stay in the first cache. */
+  #begun(lane: number, { slots, state }: Expansion): void {
+    const tableAt = this.#laneAt(lane);
+    const shapesAt = (tableAt + TABLE_BYTES) / 4;
+    for (let slot = 0; slot < slots.length; slot++) {
+      const word = slots[slot] as number;
+      const symbol = word & 255;
+      this.#heap[tableAt + slot] = symbol;
+      this.#words[shapesAt + symbol] = (((word >>> 8) & 4095) + 1) | ((slot - (word >>> 20)) << 16);
+    }
+    this.#words[this.#wordsAt(lane)] = state;
   }
 
   #wordsAt(lane: number): number {
-    return this.#begin / 4 + LANE_WORDS * lane;
+    return this.#begin / 4 + 2 * lane;
   }
   #laneAt(lane: number): number {
     return this.#begin + WORDS_BYTES + lane * LANE_BYTES;

@@ -21,6 +21,7 @@ interface MeanRule {
   start(size: number): Aggregation;
 }
 
+const MOST_F32 = (2 - 2 ** -23) * 2 ** 127;
 /** Fewer are gathered where they are large. A round of any number of contributions needs the memory of these. */
 const MOST_GATHERED_BYTES = 384 * 2 ** 20;
 
@@ -40,7 +41,8 @@ interface Gathered {
 function prepare(update: EncodedUpdate, weight: number, size: number): Gathered | CodecRefusal {
   const { codec, bytes } = update;
   const isDivisible = isShared(bytes);
-  if (isLevelName(codec.name) && codec.packedLevels !== undefined) {
+  // The kernels of levels multiply the weight and a scale first, which must be finite.
+  if (isLevelName(codec.name) && codec.packedLevels !== undefined && weight <= MOST_F32) {
     const { name } = codec;
     const { top, split } = codec.packedLevels;
     const streams: Unexpanded[] = [];
