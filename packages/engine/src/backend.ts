@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
 import type { DeviceInfo, ModelSpec, Precision } from "@weft/protocol";
-import type { Batch, CodecStream, Encoded, OptimizerKind, ParameterLayout } from "@weft/tensors";
+import type { Batch, CodecStream, Encoded, OptimizerKind, ParameterLayout, ResidualNow } from "@weft/tensors";
 
 export interface Parameters {
   /** In the layout's order. */
@@ -32,6 +32,19 @@ export interface Trainer {
   dispose(): void;
 }
 
+export interface Encoding {
+  readonly stream: CodecStream;
+  /** Asked by codecs with error feedback. */
+  readonly residual: ResidualNow;
+}
+/** Null where the residual was not given: the work is given up. */
+export interface Packed {
+  readonly encoded: Encoded;
+  readonly lossSum: number;
+  /** As in a LeaseResult. */
+  readonly rest?: Promise<Float32Array | null>;
+}
+
 /** A lease's update from where it is computed to packed bytes. Calls are made one after another. */
 export interface Packer {
   /** Forgets what was added and never read. */
@@ -39,11 +52,11 @@ export interface Packer {
   /** Adds the gradients of batches of the program's size. Resolves when the device has taken them; reads nothing back. */
   add(batches: readonly Batch[]): Promise<void>;
   /** The mean gradient over the `samples` samples that were added, and the sum of their losses. One read-back, of packed bytes. */
-  mean(samples: number, stream: CodecStream): Promise<{ readonly encoded: Encoded; readonly lossSum: number }>;
+  mean(samples: number, encoding: Encoding): Promise<Packed | null>;
   /** The parameters as they are now are those before the steps. */
   begin(): void;
   /** Those before the steps minus those of now, and the sum of the losses of `trainer`'s steps. One read-back, of packed bytes. */
-  change(trainer: Trainer, stream: CodecStream): Promise<{ readonly encoded: Encoded; readonly lossSum: number }>;
+  change(trainer: Trainer, encoding: Encoding): Promise<Packed | null>;
   dispose(): void;
 }
 

@@ -5,17 +5,17 @@ import { logits, lossSum, type ModelTensors, type NamedTensors } from "@weft/mod
 import { type ModelSpec, type Precision, readsText } from "@weft/protocol";
 import {
   type Batch,
-  type CodecStream,
   type LeaseResult,
   type LeaseWork,
   type LocalSteps,
   type LocalStepsResult,
   type ParameterLayout,
+  type ResidualNow,
   type StepBatches,
   type StepResult,
   samplesIn,
 } from "@weft/tensors";
-import type { Backend, Packer, Parameters, Program, Trainer } from "./backend.ts";
+import type { Backend, Encoding, Packed, Packer, Parameters, Program, Trainer } from "./backend.ts";
 import { added, piecesOf } from "./micro-batches.ts";
 
 export class Computation {
@@ -83,38 +83,36 @@ export class Computation {
   }
 
   /** The lease's update, encoded where it was computed if the device can. Batches as for `localSteps`. Null where the work was given up. */
-  async leaseUpdate(lease: LeaseWork, batchesOf: StepBatches): Promise<LeaseResult | null> {
+  async leaseUpdate(lease: LeaseWork, batchesOf: StepBatches, residual: ResidualNow): Promise<LeaseResult | null> {
     const packer = await this.#packerFor(lease.codec);
+    const encoding = { stream: lease.stream, residual };
     switch (lease.kind) {
       case "gradient":
-        return packer === null
-          ? this.#gradient(lease.steps, batchesOf)
-          : this.#packedGradient(packer, lease.steps, lease.stream, batchesOf);
+        return packer === null ? this.#gradient(lease.steps, batchesOf) : this.#packedGradient(packer, lease.steps, encoding, batchesOf);
       case "local-steps":
-        return packer === null ? this.localSteps(lease.work, batchesOf) : this.#packedSteps(packer, lease.work, lease.stream, batchesOf);
+        return packer === null ? this.localSteps(lease.work, batchesOf) : this.#packedSteps(packer, lease.work, encoding, batchesOf);
       default:
         throw lease satisfies never;
     }
   }
 
-  async #packedGradient(packer: Packer, steps: number, stream: CodecStream, batchesOf: StepBatches): Promise<LeaseResult | null> {
+  async #packedGradient(packer: Packer, steps: number, encoding: Encoding, batchesOf: StepBatches): Promise<LeaseResult | null> {
     this.#begin("leaseUpdate");
     packer.clear();
     const samples = await this.#forEach(steps, batchesOf, (pieces) => packer.add(pieces));
     if (samples === null) return null;
-    const { encoded, lossSum } = await packer.mean(samples, stream);
-    return { update: encoded, lossSum, samples };
+    return resultOf(await packer.mean(samples, encoding), samples);
   }
 
-  async #packedSteps(packer: Packer, work: LocalSteps, stream: CodecStream, batchesOf: StepBatches): Promise<LeaseResult | null> {
+  async #packedSteps(packer: Packer, work: LocalSteps, encoding: Encoding, batchesOf: StepBatches): Promise<LeaseResult | null> {
     this.#begin("leaseUpdate");
     const trainer = await this.#trainerFor(work);
     packer.begin();
     const samples = await this.#take(trainer, work, batchesOf);
     if (samples === null) return null;
-    const { encoded, lossSum } = await packer.change(trainer, stream);
-    this.#state = work.state;
-    return { update: encoded, lossSum, samples };
+    const packed = await packer.change(trainer, encoding);
+    if (packed !== null) this.#state = work.state;
+    return resultOf(packed, samples);
   }
 
   async #gradient(steps: number, batchesOf: StepBatches): Promise<LeaseResult | null> {
@@ -221,6 +219,12 @@ export class Computation {
   #named(tensors: readonly tf.Tensor[]): NamedTensors {
     return new Map(this.layout.parameters.map(({ name }, index) => [name, tensors[index] as tf.Tensor]));
   }
+}
+
+function resultOf(packed: Packed | null, samples: number): LeaseResult | null {
+  if (packed === null) return null;
+  const { encoded: update, ...rest } = packed;
+  return { update, ...rest, samples };
 }
 
 const inputTensor = (inputs: Float32Array | Int32Array, rows: number): tf.Tensor2D =>

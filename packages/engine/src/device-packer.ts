@@ -1,9 +1,11 @@
 // A lease's update on the GPU, from its gradients, or from the weights before and after its steps, to the packed bytes that alone are read
-// back. Knows neither how a step is computed nor of which model.
+// back before it is sent. What a codec with error feedback leaves unsaid is kept by whoever asks: the processor's copy is the truth, so that a lost
+// device, another model or a reload costs nothing; 4 bytes a value go up before the encoding and come down after it, while the bytes are sent.
+// Knows neither how a step is computed nor of which model.
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
-import type { Batch, CodecStream, Encoded } from "@weft/tensors";
+import type { Batch } from "@weft/tensors";
 import { type DeviceEncoder, type DeviceParameters, DeviceUpdate, type Source } from "@weft/webgpu";
-import type { Packer, Trainer } from "./backend.ts";
+import type { Encoding, Packed, Packer, Trainer } from "./backend.ts";
 import { DeviceLosses } from "./device-losses.ts";
 import { DeviceTrainer } from "./device-trainer.ts";
 
@@ -44,8 +46,8 @@ export class DevicePacker implements Packer {
     }
   }
 
-  mean(samples: number, stream: CodecStream): Promise<{ readonly encoded: Encoded; readonly lossSum: number }> {
-    return this.#packed(samples, stream, this.#losses);
+  mean(samples: number, encoding: Encoding): Promise<Packed | null> {
+    return this.#packed(samples, encoding, this.#losses);
   }
 
   begin(): void {
@@ -53,10 +55,10 @@ export class DevicePacker implements Packer {
     this.#update.add(this.#options.parameters.sources);
   }
 
-  change(trainer: Trainer, stream: CodecStream): Promise<{ readonly encoded: Encoded; readonly lossSum: number }> {
+  change(trainer: Trainer, encoding: Encoding): Promise<Packed | null> {
     if (!(trainer instanceof DeviceTrainer)) throw new Error("Not of the WebGPU backend");
     this.#update.subtract(this.#options.parameters.sources);
-    return this.#packed(1, stream, trainer.losses);
+    return this.#packed(1, encoding, trainer.losses);
   }
 
   dispose(): void {
@@ -64,8 +66,14 @@ export class DevicePacker implements Packer {
     this.#losses.dispose();
   }
 
-  async #packed(divisor: number, stream: CodecStream, losses: DeviceLosses) {
+  async #packed(divisor: number, { stream, residual }: Encoding, losses: DeviceLosses): Promise<Packed | null> {
+    const hasFeedback = this.#options.encoder.form.feedback !== null;
+    if (hasFeedback) {
+      const given = await residual();
+      if (given === null) return null;
+      this.#update.give(given);
+    }
     const { encoded, alongside } = await this.#update.pack(divisor, stream, [losses.source]);
-    return { encoded, lossSum: losses.sum(alongside) };
+    return { encoded, lossSum: losses.sum(alongside), ...(hasFeedback && encoded.ok ? { rest: this.#update.rest() } : {}) };
   }
 }

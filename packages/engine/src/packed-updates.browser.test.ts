@@ -18,6 +18,8 @@ const STREAM = { seed: 5, lease: 2 ** 33 + 1 };
 const CODECS = ["int8", "int4", "ternary"] as const;
 const workOf = (kind: LeaseWork["kind"], codec: string): LeaseWork =>
   kind === "gradient" ? { kind, steps: STEPS, codec, stream: STREAM } : { kind, work: ADAMW, codec, stream: STREAM };
+/** Codecs without error feedback do not ask for it. */
+const NO_RESIDUAL = () => Promise.reject(new Error("a residual was asked for"));
 const KINDS = ["gradient", "local-steps"] as const;
 
 /** What the lease comes to, read back as f32. */
@@ -71,7 +73,8 @@ describe("an update that is encoded on WebGPU", { timeout: TIMEOUT_MS }, () => {
       await engine.setWeights(weights);
       const expected = await asValues(engine, kind);
       const results: (LeaseResult | null)[] = [];
-      const lease = async (): Promise<void> => void results.push(await engine.packing.update(workOf(kind, codec), batchesOf(model, ROWS)));
+      const lease = async (): Promise<void> =>
+        void results.push(await engine.packing.update(workOf(kind, codec), batchesOf(model, ROWS), NO_RESIDUAL));
       await lease();
       const read = await mappedBytes(lease);
       expect(read.maps).toBe(1);
@@ -92,7 +95,7 @@ describe("an update that is encoded on WebGPU", { timeout: TIMEOUT_MS }, () => {
     // Of the last layer: nothing behind it hides it.
     bad[bad.length - 1] = Number.NaN;
     await engine.setWeights(bad);
-    const update = () => engine.packing.update(workOf(kind, "int8"), batchesOf(model, ROWS));
+    const update = () => engine.packing.update(workOf(kind, "int8"), batchesOf(model, ROWS), NO_RESIDUAL);
     expect((await update())?.update).toMatchObject({ ok: false, fault: "not-finite" });
     await engine.setWeights(weights);
     isRight("int8", await update(), await asValues(engine, kind));
@@ -101,9 +104,13 @@ describe("an update that is encoded on WebGPU", { timeout: TIMEOUT_MS }, () => {
   it.each(KINDS)("%s: that is given up leaves nothing behind in the next one", async (kind) => {
     await engine.load(model, ROWS);
     await engine.setWeights(weights);
-    const given = await engine.packing.update(workOf(kind, "int8"), async (step) => (step < 2 ? batchesOf(model, ROWS)(step) : null));
+    const given = await engine.packing.update(
+      workOf(kind, "int8"),
+      async (step) => (step < 2 ? batchesOf(model, ROWS)(step) : null),
+      NO_RESIDUAL,
+    );
     expect(given).toBeNull();
-    isRight("int8", await engine.packing.update(workOf(kind, "int8"), batchesOf(model, ROWS)), await asValues(engine, kind));
+    isRight("int8", await engine.packing.update(workOf(kind, "int8"), batchesOf(model, ROWS), NO_RESIDUAL), await asValues(engine, kind));
   });
 
   it("keeps the inner optimiser's state from lease to lease as local steps do", async () => {
@@ -115,8 +122,8 @@ describe("an update that is encoded on WebGPU", { timeout: TIMEOUT_MS }, () => {
     await engine.localSteps(work, batchesOf(model, ROWS));
     const expected = (await engine.localSteps(work, batchesOf(model, ROWS))) ?? expect.fail();
     await engine.localSteps(SGD, batchesOf(model, ROWS));
-    await engine.packing.update(lease, batchesOf(model, ROWS));
-    isRight("int8", await engine.packing.update(lease, batchesOf(model, ROWS)), expected);
+    await engine.packing.update(lease, batchesOf(model, ROWS), NO_RESIDUAL);
+    isRight("int8", await engine.packing.update(lease, batchesOf(model, ROWS), NO_RESIDUAL), expected);
   });
 });
 
@@ -136,11 +143,15 @@ describe("an update that was to be encoded on a GPU", { timeout: TIMEOUT_MS }, (
     await engine.setWeights(weights);
     const expected = await asValues(engine, kind);
     const asked: number[] = [];
-    const result = await engine.packing.update(workOf(kind, "int8"), async (step) => {
-      asked.push(step);
-      if (asked.length === 4) devices[0]?.destroy();
-      return batchesOf(model, ROWS)(step);
-    });
+    const result = await engine.packing.update(
+      workOf(kind, "int8"),
+      async (step) => {
+        asked.push(step);
+        if (asked.length === 4) devices[0]?.destroy();
+        return batchesOf(model, ROWS)(step);
+      },
+      NO_RESIDUAL,
+    );
     expect(asked.slice(-STEPS)).toEqual([0, 1, 2, 3, 4]);
     expect(result?.samples).toBe(expected.samples);
     if (result?.update instanceof Float32Array) expect(relativeError(result.update, expected.update)).toBeLessThan(1e-4);
@@ -156,7 +167,7 @@ describe("an update that was to be encoded on a GPU", { timeout: TIMEOUT_MS }, (
     const engine = await createEngine({ preference: "webgpu", allowSoftwareGpu: true });
     await engine.load(model, ROWS);
     await engine.setWeights(weights);
-    const result = await engine.packing.update(workOf(kind, "int8"), batchesOf(model, ROWS));
+    const result = await engine.packing.update(workOf(kind, "int8"), batchesOf(model, ROWS), NO_RESIDUAL);
     expect(result?.update).toEqual((await asValues(engine, kind)).update);
     engine.dispose();
   });
@@ -178,7 +189,7 @@ describe("an update that was to be encoded on a GPU", { timeout: TIMEOUT_MS }, (
       const error = await popErrorScope.call(this);
       return wasFull ? new GPUOutOfMemoryError("not enough memory left") : error;
     });
-    const result = await engine.packing.update(workOf("gradient", "int8"), batchesOf(model, ROWS));
+    const result = await engine.packing.update(workOf("gradient", "int8"), batchesOf(model, ROWS), NO_RESIDUAL);
     expect(result?.update).toEqual(expected.update);
     engine.dispose();
   });

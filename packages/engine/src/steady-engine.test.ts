@@ -67,7 +67,10 @@ class ScriptedEngine implements Engine {
   get packing(): DevicePacking {
     return {
       codecs: this.device.backend === "webgpu" ? ["int8"] : [],
-      update: (work, batches) => (work.kind === "gradient" ? Promise.resolve(null) : this.localSteps(work.work, batches)),
+      update: async (work, batches, residual) => {
+        const result = work.kind === "gradient" ? null : await this.localSteps(work.work, batches);
+        return work.codec === "topk" && (await residual()) === null ? null : result;
+      },
     };
   }
   evaluate = () => Promise.reject(new Error("not asked for"));
@@ -76,6 +79,9 @@ class ScriptedEngine implements Engine {
     this.disposals += 1;
   }
 }
+
+/** Codecs without error feedback do not ask for it. */
+const NO_RESIDUAL = () => Promise.reject(new Error("a residual was asked for"));
 
 interface Scene {
   /** What comes in the place of a lost one, in order; none left: nothing does. */
@@ -175,10 +181,39 @@ describe("in the place of a lost device", () => {
         if (asked.length === 2) first.lose("crash");
         return [];
       },
+      NO_RESIDUAL,
     );
     expect(result?.samples).toBe(3);
     expect(asked.slice(-3)).toEqual([0, 1, 2]);
     expect(engine.packing.codecs).toEqual([]);
+  });
+
+  it("a lease that waits for its residual is taken again too, and asks for that again", async () => {
+    const { engine, first } = await scene({});
+    let asked = 0;
+    const work: LocalSteps = {
+      steps: 3,
+      optimizer: { kind: "sgd", momentum: 0, weightDecay: 0 },
+      learningRate: 1,
+      clipNorm: Number.POSITIVE_INFINITY,
+      state: null,
+    };
+    const steps: number[] = [];
+    const result = await engine.packing.update(
+      { kind: "local-steps", work, codec: "topk", stream: { seed: 1, lease: 1 } },
+      async (step) => {
+        steps.push(step);
+        return [];
+      },
+      async () => {
+        asked += 1;
+        if (asked > 1) return new Float32Array(1);
+        first.lose("crash");
+        return new Promise(() => {});
+      },
+    );
+    expect(result).toMatchObject({ samples: 3 });
+    expect([asked, steps, engine.device.backend]).toEqual([2, [0, 1, 2, 0, 1, 2], "wasm"]);
   });
 
   it("a heavy step waits for the next device, whether it was loaded before or is loaded meanwhile", async () => {

@@ -28,6 +28,9 @@ interface Loaded {
 const isLight = ({ model, microBatch }: Loaded): boolean => multiplyAdds(model, microBatch) <= LIGHT_STEP;
 const same = (a: Loaded | null, b: Loaded): boolean => a !== null && JSON.stringify(a) === JSON.stringify(b);
 
+/** A question to the caller, for as long as the device that asks is there; null afterwards. */
+type Still = <A extends unknown[], T>(ask: (...of: A) => Promise<T | null>) => (...of: A) => Promise<T | null>;
+
 /** What comes in a stand-in's place. */
 interface Successor {
   /** Ready; null: not yet, or never. */
@@ -64,7 +67,8 @@ export class SteadyEngine implements Engine {
       get codecs() {
         return codecs();
       },
-      update: (work, batches) => this.#callWith(batches, (engine, those) => engine.packing.update(work, those)),
+      update: (work, batches, residual) =>
+        this.#callWith(batches, (engine, those, still) => engine.packing.update(work, those, still(residual))),
     };
   }
 
@@ -126,12 +130,16 @@ export class SteadyEngine implements Engine {
   }
 
   /** A lost device takes the steps that it had done with it: all are taken again on the next one. */
-  #callWith<T>(batches: StepBatches, run: (engine: Engine, batches: StepBatches) => Promise<T>): Promise<T> {
+  #callWith<T>(batches: StepBatches, run: (engine: Engine, batches: StepBatches, still: Still) => Promise<T>): Promise<T> {
     let attempts = 0;
     return this.#call((engine) => {
       const attempt = ++attempts;
       // What still runs on the lost device gets nothing more.
-      return run(engine, async (step) => (attempt === attempts && this.#word === null ? batches(step) : null));
+      const still: Still =
+        (ask) =>
+        async (...of) =>
+          attempt === attempts && this.#word === null ? ask(...of) : null;
+      return run(engine, still(batches), still);
     });
   }
 

@@ -31,7 +31,7 @@ export class TfEngine implements Engine {
     this.lost = backend.lost;
     this.packing = {
       codecs: backend.encoders?.codecs ?? [],
-      update: (work, batches) => this.#withRoom((computation) => computation.leaseUpdate(work, batches)),
+      update: (work, batches, residual) => this.#withRoom((computation) => computation.leaseUpdate(work, batches, residual)),
     };
     for (const name of backend.optional.remembered) this.#struck.add(name);
     if (before === undefined || !sameDevice(before.device, backend.info)) return;

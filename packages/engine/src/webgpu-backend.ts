@@ -3,7 +3,7 @@ import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelTensors } from "@weft/models/tf";
 import type { ModelSpec } from "@weft/protocol";
-import { type Batch, codecNamed } from "@weft/tensors";
+import type { Batch } from "@weft/tensors";
 import {
   adapterKey,
   canHalf,
@@ -122,7 +122,7 @@ function encodersOf(backend: WebGPUBackend): Encoders {
     return made;
   };
   return {
-    codecs: DEVICE_CODECS.filter((name) => codecNamed(name)?.feedback === undefined),
+    codecs: DEVICE_CODECS,
     packer: async (codec, parameters, program, { size }) => {
       if (!(parameters instanceof DeviceParameters && program instanceof DeviceProgram)) throw new Error("Not of the WebGPU backend");
       const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;

@@ -5,6 +5,32 @@ import { type Codec, type CodecRefusal, type CodecStream, decode } from "./codec
 import { allFinite } from "./reduce.ts";
 import { readSafetensors, writeSafetensors } from "./safetensors.ts";
 
+export interface EncodedWithRest {
+  readonly ok: true;
+  readonly bytes: Uint8Array;
+  /** What `bytes` do not say: the residual from then on, if they count. */
+  readonly rest: Float32Array;
+}
+
+/** Encodes `beta` times what is kept, and what is new. Refuses as the codec does. `residual` stays as it is. */
+export function encodeWithResidual(
+  codec: Codec,
+  beta: number,
+  residual: Float32Array,
+  update: Float32Array,
+  stream: CodecStream,
+): EncodedWithRest | CodecRefusal {
+  if (update.length !== residual.length) throw new RangeError(`an update of ${update.length} values for a residual of ${residual.length}`);
+  const wanted = new Float32Array(update.length);
+  for (let at = 0; at < wanted.length; at++) wanted[at] = Math.fround(beta * (residual[at] as number)) + (update[at] as number);
+  const encoded = codec.encode(wanted, stream);
+  if (!encoded.ok) return encoded;
+  const said = decode(codec, encoded.bytes, wanted.length);
+  if (!said.ok) throw new Error(`${codec.name} does not decode what it encoded: ${said.detail}`);
+  for (let at = 0; at < wanted.length; at++) wanted[at] = (wanted[at] as number) - (said.update[at] as number);
+  return { ok: true, bytes: encoded.bytes, rest: wanted };
+}
+
 export interface Proposal {
   readonly ok: true;
   readonly bytes: Uint8Array;
@@ -32,16 +58,8 @@ export class ErrorFeedback {
 
   /** Encodes what is kept and what is new. The residual changes only by `commit`. Refuses as the codec does. */
   propose(update: Float32Array, stream: CodecStream): Proposal | CodecRefusal {
-    if (update.length !== this.#residual.length)
-      throw new RangeError(`an update of ${update.length} values for a residual of ${this.#residual.length}`);
-    const wanted = new Float32Array(update.length);
-    for (let at = 0; at < wanted.length; at++)
-      wanted[at] = Math.fround(this.#beta * (this.#residual[at] as number)) + (update[at] as number);
-    const encoded = this.#codec.encode(wanted, stream);
+    const encoded = encodeWithResidual(this.#codec, this.#beta, this.#residual, update, stream);
     if (!encoded.ok) return encoded;
-    const said = decode(this.#codec, encoded.bytes, wanted.length);
-    if (!said.ok) throw new Error(`${this.#codec.name} does not decode what it encoded: ${said.detail}`);
-    for (let at = 0; at < wanted.length; at++) wanted[at] = (wanted[at] as number) - (said.update[at] as number);
     let open = true;
     return {
       ok: true,
@@ -49,7 +67,7 @@ export class ErrorFeedback {
       commit: () => {
         if (!open) throw new Error("a proposal is committed once");
         open = false;
-        this.#residual = wanted;
+        this.#residual = encoded.rest;
       },
     };
   }

@@ -93,14 +93,53 @@ describe("an engine in its own thread", () => {
     const engine = await engineInThread(there.start, {});
     expect(engine.packing?.codecs).toEqual(["int8"]);
     const asked: number[] = [];
-    const result = engine.packing?.update({ kind: "gradient", steps: 2, codec: "int8", stream: { seed: 1, lease: 2 } }, async (step) => {
+    const work = { kind: "gradient", steps: 2, codec: "int8", stream: { seed: 1, lease: 2 } } as const;
+    const batches = async (step: number) => {
       asked.push(step);
       return [structuredClone(BATCH)];
-    });
+    };
+    const result = engine.packing?.update(work, batches, async () => null);
     await expect(result).resolves.toEqual({ update: { ok: true, bytes: Uint8Array.of(1, 2, 3) }, lossSum: 3, samples: 2 });
     expect(asked).toEqual([0, 1]);
     await engine.setWeights(new Float32Array(1));
     expect(engine.packing?.codecs).toEqual([]);
+  });
+
+  it("asks for a residual, which stays as it is here, and sends what is left unsaid after the packed bytes; null where the thread ends", async () => {
+    let left: (rest: Float32Array | null) => void = () => {};
+    const there = thread({
+      packing: {
+        codecs: ["topk"],
+        update: async (_work, _batches, residual) => {
+          // As after a lost device: the first attempt's question is left open.
+          void residual();
+          const given = await residual();
+          if (given === null) return null;
+          const rest = new Promise<Float32Array | null>((resolve) => {
+            left = resolve;
+          });
+          return { update: { ok: true, bytes: Uint8Array.from(given) }, lossSum: 3, samples: 2, rest };
+        },
+      },
+    });
+    const engine = await engineInThread(there.start, {});
+    const kept = Float32Array.of(7, 8);
+    const work = { kind: "gradient", steps: 0, codec: "topk", stream: { seed: 1, lease: 2 } } as const;
+    const update = (residual: Float32Array | null) =>
+      engine.packing?.update(
+        work,
+        async () => [],
+        async () => residual,
+      );
+    const first = (await update(kept)) ?? expect.fail();
+    expect(first).toMatchObject({ update: { ok: true, bytes: Uint8Array.of(7, 8) }, samples: 2 });
+    expect(kept).toEqual(Float32Array.of(7, 8));
+    left(Float32Array.of(5, 6));
+    expect(await first.rest).toEqual(Float32Array.of(5, 6));
+    expect(await update(null)).toBeNull();
+    const second = (await update(kept)) ?? expect.fail();
+    engine.dispose();
+    expect(await second.rest).toBeNull();
   });
 
   it("fails what waits and what comes when the device is lost or the engine disposed of", async () => {

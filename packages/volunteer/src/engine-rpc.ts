@@ -1,7 +1,7 @@
 // An engine in a thread of its own: calls go over a port, big arrays are moved, not copied. A synchronous step of seconds must not delay
 // heartbeats. Knows neither browser workers nor worker_threads: both look like a port.
 import type { ModelSpec, Precision } from "@weft/protocol";
-import type { Batch, LeaseResult, LeaseWork, LocalSteps, LocalStepsResult, StepBatches, StepResult } from "@weft/tensors";
+import type { Batch, LeaseResult, LeaseWork, LocalSteps, LocalStepsResult, ResidualNow, StepBatches, StepResult } from "@weft/tensors";
 import type { SelfTest, VolunteerEngine } from "./ports.ts";
 
 interface Calls {
@@ -11,14 +11,16 @@ interface Calls {
   setWeights: (flat: Float32Array) => null;
   step: (batch: Batch) => StepResult;
   localSteps: (work: LocalSteps) => LocalStepsResult | null;
-  leaseUpdate: (work: LeaseWork) => LeaseResult | null;
+  leaseUpdate: (work: LeaseWork) => (Omit<LeaseResult, "rest"> & { readonly restFollows: boolean }) | null;
 }
 type CallName = keyof Calls;
 
 export type EngineCall =
   | { readonly id: number; readonly call: CallName; readonly args: readonly unknown[] }
   /** The answer to `wants`: it belongs to the call in hand and does not wait for its end. */
-  | { readonly ask: number; readonly call: "batches"; readonly batches: readonly Batch[] | null };
+  | { readonly ask: number; readonly call: "given"; readonly given: Given | null };
+/** The batches of a local step, or the residual. */
+type Given = readonly Batch[] | Float32Array;
 export type EngineAnswer =
   | {
       readonly kind: "done";
@@ -29,8 +31,10 @@ export type EngineAnswer =
       readonly packs: readonly string[];
     }
   | { readonly kind: "failed"; readonly id: number; readonly message: string }
-  /** Call `id` needs the batches of a local step. */
-  | { readonly kind: "wants"; readonly id: number; readonly ask: number; readonly step: number }
+  /** Call `id` needs the batches of a local step; `step` null: the residual. */
+  | { readonly kind: "wants"; readonly id: number; readonly ask: number; readonly step: number | null }
+  /** Of call `id`, which is done: what its update does not say. */
+  | { readonly kind: "rest"; readonly id: number; readonly rest: Float32Array | null }
   | { readonly kind: "lost"; readonly message: string };
 
 /** The thread's side. `create` gets what the other side passed as options; called once, before anything else. */
@@ -45,19 +49,21 @@ export function serveEngine(
     return engine;
   };
   /** Of the steps in hand: calls are made one after another, and each has one step in hand. */
-  let receive: (batches: readonly Batch[] | null) => void = () => undefined;
+  let receive: (given: Given | null) => void = () => undefined;
   let asks = 0;
+  const ask = (id: number, step: number | null): Promise<Given | null> => {
+    // Whoever waited still runs on a device that was lost, and gets nothing more.
+    receive(null);
+    return new Promise((resolve) => {
+      receive = resolve;
+      asks += 1;
+      post({ kind: "wants", id, ask: asks, step }, []);
+    });
+  };
   const batchesFor =
     (id: number): StepBatches =>
-    (step) => {
-      // Whoever waited still runs on a device that was lost, and gets nothing more.
-      receive(null);
-      return new Promise((resolve) => {
-        receive = resolve;
-        asks += 1;
-        post({ kind: "wants", id, ask: asks, step }, []);
-      });
-    };
+    async (step) =>
+      (await ask(id, step)) as readonly Batch[] | null;
   const carryOut = async ({ id, call, args }: Extract<EngineCall, { call: CallName }>): Promise<unknown> => {
     switch (call) {
       case "create": {
@@ -81,15 +87,20 @@ export function serveEngine(
       case "leaseUpdate": {
         const { packing } = made();
         if (packing === undefined) throw new Error("the engine encodes nothing");
-        return packing.update(args[0] as LeaseWork, batchesFor(id));
+        const result = await packing.update(args[0] as LeaseWork, batchesFor(id), async () => (await ask(id, null)) as Float32Array | null);
+        if (result === null) return null;
+        const { rest, ...now } = result;
+        // It is not waited for: the packed bytes go first.
+        void rest?.then((values) => post({ kind: "rest", id, rest: values }, values === null ? [] : moved(values)));
+        return { ...now, restFollows: rest !== undefined };
       }
       default:
         return call satisfies never;
     }
   };
   return (call) => {
-    if (call.call === "batches") {
-      if (call.ask === asks) receive(call.batches);
+    if (call.call === "given") {
+      if (call.ask === asks) receive(call.given);
       return;
     }
     turn = turn.then(async () => {
@@ -107,7 +118,11 @@ export function serveEngine(
 /** The buffers of a call's result that the thread has no more use for. */
 function movable(call: CallName, value: unknown): ArrayBuffer[] {
   const array = largeIn(call, value);
-  const buffer = array === null ? null : wholeBuffer(array);
+  return array === null ? [] : moved(array);
+}
+
+function moved(array: ArrayBufferView): ArrayBuffer[] {
+  const buffer = wholeBuffer(array);
   return buffer === null ? [] : [buffer];
 }
 
@@ -151,7 +166,8 @@ export interface EngineThreadEvents {
 export async function engineInThread(start: (events: EngineThreadEvents) => EngineThread, options: unknown): Promise<VolunteerEngine> {
   const pending = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
   /** Of the steps in hand: those of another call are long over. */
-  let batchesOf: { readonly id: number; readonly batches: StepBatches } | null = null;
+  let givenOf: { readonly id: number; readonly batches: StepBatches; readonly residual: ResidualNow } | null = null;
+  const rests = new Map<number, (rest: Float32Array | null) => void>();
   let device: VolunteerEngine["device"] | null = null;
   let packs: readonly string[] = [];
   let over: string | null = null;
@@ -160,6 +176,8 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
     over ??= message;
     for (const { reject } of pending.values()) reject(new Error(message));
     pending.clear();
+    for (const resolve of rests.values()) resolve(null);
+    rests.clear();
   };
   const thread = start({
     answered(answer) {
@@ -174,6 +192,10 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
         case "wants":
           void supply(answer);
           return;
+        case "rest":
+          rests.get(answer.id)?.(answer.rest);
+          rests.delete(answer.id);
+          return;
         case "done":
           device = answer.device;
           packs = answer.packs;
@@ -187,11 +209,17 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
     failed: end,
   });
   const supply = async ({ id, ask, step }: Extract<EngineAnswer, { kind: "wants" }>): Promise<void> => {
-    const batches = batchesOf?.id === id ? await batchesOf.batches(step) : null;
+    if (step === null) {
+      // Copied, not moved: it stays the truth here.
+      const given = givenOf?.id === id ? await givenOf.residual() : null;
+      if (over === null) thread.post({ ask, call: "given", given }, []);
+      return;
+    }
+    const given = givenOf?.id === id ? await givenOf.batches(step) : null;
     if (over !== null) return;
     thread.post(
-      { ask, call: "batches", batches },
-      (batches ?? []).flatMap(buffersOf).filter((buffer) => buffer !== null),
+      { ask, call: "given", given },
+      (given ?? []).flatMap(buffersOf).filter((buffer) => buffer !== null),
     );
   };
   const call = <C extends CallName>(name: C, args: Parameters<Calls[C]>, transfer: readonly (ArrayBuffer | null)[] = []) =>
@@ -207,21 +235,43 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
         transfer.filter((buffer) => buffer !== null),
       );
     });
-  const callWith = async <C extends "localSteps" | "leaseUpdate">(name: C, work: Parameters<Calls[C]>[0], batches: StepBatches) => {
+  const callWith = async <C extends "localSteps" | "leaseUpdate">(
+    name: C,
+    work: Parameters<Calls[C]>[0],
+    batches: StepBatches,
+    residual: ResidualNow = async () => null,
+  ) => {
     let fault: { readonly error: unknown } | null = null;
-    // The number that the call is about to get.
-    batchesOf = {
-      id: calls + 1,
-      batches: (step) =>
-        batches(step).catch((error: unknown) => {
-          fault = { error };
-          return null;
-        }),
+    const failed = (error: unknown): null => {
+      fault = { error };
+      return null;
     };
+    // The number that the call is about to get.
+    const id = calls + 1;
+    givenOf = { id, batches: (step) => batches(step).catch(failed), residual: () => residual().catch(failed) };
     const result = await call(name, [work] as unknown as Parameters<Calls[C]>);
     // Why there were no samples is for the caller: the device has nothing to do with it.
     if (fault !== null) throw (fault as { readonly error: unknown }).error;
     return result;
+  };
+  const leaseUpdate = async (work: LeaseWork, batches: StepBatches, residual: ResidualNow): Promise<LeaseResult | null> => {
+    let arrived: (rest: Float32Array | null) => void = () => undefined;
+    const rest = new Promise<Float32Array | null>((resolve) => {
+      arrived = resolve;
+    });
+    // Before the call: the answer may be followed at once.
+    const id = calls + 1;
+    rests.set(id, arrived);
+    let follows = false;
+    try {
+      const result = await callWith("leaseUpdate", work, batches, residual);
+      if (result === null) return null;
+      const { restFollows, ...now } = result;
+      follows = restFollows;
+      return restFollows ? { ...now, rest } : now;
+    } finally {
+      if (!follows) rests.delete(id);
+    }
   };
   try {
     await call("create", [options]);
@@ -243,7 +293,7 @@ export async function engineInThread(start: (events: EngineThreadEvents) => Engi
       get codecs() {
         return packs;
       },
-      update: (work, batches) => callWith("leaseUpdate", work, batches),
+      update: leaseUpdate,
     },
     dispose() {
       end("the engine was disposed of");

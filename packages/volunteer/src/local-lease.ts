@@ -70,6 +70,15 @@ export class LocalLease {
     return busyMs;
   }
 
+  /** What the engine waits for beside samples: meanwhile it is not busy. Null where the lease was given up. */
+  async during<T>(wait: () => Promise<T>): Promise<T | null> {
+    this.#rest();
+    const given = this.#givenUp ? null : await Promise.race([wait(), this.#over]);
+    if (given === null || this.#givenUp) return null;
+    this.#beganMs = this.#options.clock.now();
+    return given;
+  }
+
   /** The engine gets no more samples and ends after the step in hand. */
   giveUp(): void {
     this.#givenUp = true;

@@ -1,14 +1,7 @@
 // What biased codecs could not say yet, kept for each run: a contribution's share of it is decided when the coordinator has admitted or refused
-// it, and until then no other of that run is encoded. Kept across visits by an injected store. Knows no connection.
-import {
-  type Codec,
-  type CodecRefusal,
-  type CodecStream,
-  decodeResidual,
-  ErrorFeedback,
-  encodeResidual,
-  type Proposal,
-} from "@weft/tensors";
+// it, and until then no other of that run is encoded. Kept across visits by an injected store. Knows no connection, no codec and no device: what
+// it holds is the truth, wherever updates are encoded.
+import { allFinite, decodeResidual, encodeResidual } from "@weft/tensors";
 
 /** Small numbers of large values by run. Nothing may fail: what cannot be kept is forgotten, which costs a little accuracy and no more. */
 export interface ResidualStore {
@@ -20,86 +13,76 @@ export interface ResidualStore {
 /** What became of a contribution. `unknown`: it may have been admitted. */
 export type Verdict = "admitted" | "refused" | "unknown";
 
-export interface Encoding {
-  readonly ok: true;
-  readonly bytes: Uint8Array;
-  /** Once. */
-  settle(verdict: Verdict): void;
-}
-
-interface Kept {
-  readonly run: string;
-  readonly codec: Codec;
-  readonly size: number;
-  feedback: ErrorFeedback;
-  /** Resolves when the contribution in hand is settled. */
-  settled: Promise<void>;
+/** A run's residual in the hands of one contribution. */
+export interface Taken {
+  /** Not to be changed. */
+  readonly residual: Float32Array;
+  /** Once, or nobody else of the run gets it. `rest`: what the contribution left unsaid; null where nobody knows. */
+  settle(verdict: Verdict, rest: Promise<Float32Array | null>): Promise<void>;
 }
 
 export class Residuals {
   readonly #store: ResidualStore | null;
   /** Of one run at a time: a residual is as large as the model. */
-  #kept: Kept | null = null;
+  #kept: { readonly run: string; readonly residual: Float32Array } | null = null;
+  /** By run: resolves when nobody has its residual, nor is to get it. */
+  readonly #free = new Map<string, Promise<void>>();
 
   constructor(store: ResidualStore | null) {
     this.#store = store;
   }
 
-  /** Encodes what is kept and what is new, when the contribution before it is settled. `wanted` is asked then: null where it no longer is. */
-  async encode(
-    run: string,
-    codec: Codec,
-    beta: number,
-    update: Float32Array,
-    stream: CodecStream,
-    wanted: () => boolean,
-  ): Promise<Encoding | CodecRefusal | null> {
-    const kept = await this.#of(run, codec, beta, update.length);
-    await kept.settled;
-    if (!wanted()) return null;
-    // What is on its way is neither said nor unsaid: a visit that ends now begins the next with nothing.
-    await this.#store?.delete(run);
-    const proposal = kept.feedback.propose(update, stream);
-    if (!proposal.ok) return proposal;
+  /** The residual of `run`, of `size` values, when the contribution before is settled. */
+  async take(run: string, size: number): Promise<Taken> {
     let release: () => void = () => undefined;
-    kept.settled = new Promise((resolve) => {
+    const before = this.#free.get(run) ?? Promise.resolve();
+    const settled = new Promise<void>((resolve) => {
       release = resolve;
     });
+    this.#free.set(
+      run,
+      before.then(() => settled),
+    );
+    await before;
+    const residual = await this.#residualOf(run, size);
+    // What is on its way is neither said nor unsaid: a visit that ends now begins the next with nothing.
+    await this.#store?.delete(run);
     return {
-      ok: true,
-      bytes: proposal.bytes,
-      settle: (verdict) => {
-        this.#settle(kept, proposal, beta, verdict);
+      residual,
+      settle: async (verdict, rest) => {
+        this.#keep(run, await residualAfter(verdict, residual, rest));
         release();
       },
     };
   }
 
-  #settle(kept: Kept, proposal: Proposal, beta: number, verdict: Verdict): void {
-    switch (verdict) {
-      case "admitted":
-        proposal.commit();
-        break;
-      case "refused":
-        break;
-      case "unknown":
-        kept.feedback = new ErrorFeedback(kept.codec, beta, new Float32Array(kept.size));
-        return;
-      default:
-        verdict satisfies never;
-    }
-    void this.#store?.set(kept.run, encodeResidual(kept.feedback.saved()));
+  #keep(run: string, residual: Float32Array | null): void {
+    if (residual !== null) {
+      this.#kept = { run, residual };
+      void this.#store?.set(run, encodeResidual(residual));
+    } else if (this.#kept?.run === run) this.#kept = null;
   }
 
-  async #of(run: string, codec: Codec, beta: number, size: number): Promise<Kept> {
-    const kept = this.#kept;
-    if (kept?.run === run && kept.codec === codec && kept.size === size) return kept;
-    if (kept?.run === run) await kept.settled;
-    const before = kept?.run === run ? kept.feedback.saved() : decodeResidual((await this.#store?.get(run)) ?? new Uint8Array());
-    const residual = before?.length === size ? before : new Float32Array(size);
-    const made: Kept = { run, codec, size, feedback: new ErrorFeedback(codec, beta, residual), settled: Promise.resolve() };
-    this.#kept = made;
-    return made;
+  async #residualOf(run: string, size: number): Promise<Float32Array> {
+    const residual = this.#kept?.run === run ? this.#kept.residual : decodeResidual((await this.#store?.get(run)) ?? new Uint8Array());
+    return residual?.length === size ? residual : new Float32Array(size);
+  }
+}
+
+/** Null: nobody knows. */
+async function residualAfter(verdict: Verdict, before: Float32Array, rest: Promise<Float32Array | null>): Promise<Float32Array | null> {
+  switch (verdict) {
+    case "admitted": {
+      const after = await rest;
+      // A device may give anything.
+      return after?.length === before.length && allFinite(after) ? after : null;
+    }
+    case "refused":
+      return before;
+    case "unknown":
+      return null;
+    default:
+      throw verdict satisfies never;
   }
 }
 

@@ -11,7 +11,7 @@ import {
   parseRunSpec,
   type Signature,
 } from "@weft/protocol";
-import { type Batch, type Codec, codecNamed, type LeaseResult, type StepBatches } from "@weft/tensors";
+import { type Batch, type Codec, codecNamed, encodeWithResidual, type LeaseResult, type StepBatches } from "@weft/tensors";
 import { BlobFault } from "./blobs.ts";
 import { DeviceFault, JobFault } from "./faults.ts";
 import { leaseWorkOf, localStepsOf, streamOf } from "./lease-work.ts";
@@ -28,7 +28,7 @@ import {
   type VolunteerIdentity,
   type Work,
 } from "./ports.ts";
-import { type ResidualStore, Residuals, type Verdict } from "./residuals.ts";
+import { type ResidualStore, Residuals, type Taken, type Verdict } from "./residuals.ts";
 import { WeightsSource, type WeightsWay } from "./weights.ts";
 
 export interface TestedDevice {
@@ -47,8 +47,10 @@ interface Piece {
   lossSum: number;
   busyMs: number;
   contribution: { readonly header: ContributionHeader; readonly signature: Signature; readonly bytes: Uint8Array } | null;
-  /** To be told what became of the contribution. */
-  settle: ((verdict: Verdict) => void) | null;
+  /** The run's residual, since it was asked for; of codecs with error feedback. */
+  taken: Promise<Taken> | null;
+  /** What the encoded update does not say. */
+  rest: Promise<Float32Array | null>;
 }
 
 export interface WorkbenchOptions {
@@ -64,6 +66,8 @@ export interface WorkbenchOptions {
   /** Weights came, in this way. */
   readonly onWeights: (way: WeightsWay) => void;
 }
+
+const NOTHING = Promise.resolve(null);
 
 /** Parsed documents kept: one run's specification and manifest serve all its leases. */
 const DOCUMENTS_KEPT = 16;
@@ -143,7 +147,7 @@ export class Workbench {
     if (plan === null) throw new JobFault("bad-message", `${assignment.samples} samples are no whole number of epochs of a client.`);
     const work: Work = { assignment, spec, manifest };
     const local = spec.training.mode === "local-steps" || this.#packs(assignment) ? this.#localLease(work, plan) : null;
-    this.#pieces.set(key, { work, plan, local, update: null, lossSum: 0, busyMs: 0, contribution: null, settle: null });
+    this.#pieces.set(key, { work, plan, local, update: null, lossSum: 0, busyMs: 0, contribution: null, taken: null, rest: NOTHING });
     const weights = this.#weights === assignment.weights.sha256 ? null : await this.#fetchWeights(work).catch(toJobFault);
     await local?.prefetch();
     if (this.#stepping > 0) this.#ahead = weights === null ? null : { sha256: assignment.weights.sha256, weights };
@@ -211,7 +215,7 @@ export class Workbench {
     local: LocalLease,
     step: number,
   ): Promise<{ readonly lossSum: number; readonly busyMs: number } | null> {
-    const busyMs = await local.take(step, (batches) => this.#inTurn(() => this.#steps(key, piece, batches)));
+    const busyMs = await local.take(step, (batches) => this.#inTurn(() => this.#steps(key, piece, local, batches)));
     if (busyMs === null) return null;
     piece.busyMs += busyMs;
     const { result } = local;
@@ -219,11 +223,13 @@ export class Workbench {
     if (result.samples !== piece.work.assignment.samples)
       throw new JobFault("wrong-sample-count", `The steps took ${result.samples} samples of ${piece.work.assignment.samples}.`);
     piece.update = result.update;
+    piece.rest = result.rest ?? NOTHING;
     piece.lossSum = result.lossSum;
     return { lossSum: result.lossSum, busyMs };
   }
 
-  async #steps(key: string, { work, plan }: Piece, batches: StepBatches): Promise<LeaseResult | null> {
+  async #steps(key: string, piece: Piece, local: LocalLease, batches: StepBatches): Promise<LeaseResult | null> {
+    const { work, plan } = piece;
     if (!this.#pieces.has(key)) return null;
     this.#stepping += 1;
     try {
@@ -233,12 +239,19 @@ export class Workbench {
       const whole = this.#packs(work.assignment) || work.spec.training.mode === "gradient" ? engine.packing : undefined;
       const result = await (whole === undefined
         ? engine.localSteps(localStepsOf(work, plan), batches)
-        : whole.update(leaseWorkOf(work, plan), batches));
+        : whole.update(leaseWorkOf(work, plan), batches, () => local.during(async () => (await this.#residual(piece)).residual)));
       await this.#lookAtDevice(engine);
       return result;
     } finally {
       this.#stepping -= 1;
     }
+  }
+
+  /** Once for each piece, however often its device is lost; in its hands until it is discarded. */
+  #residual(piece: Piece): Promise<Taken> {
+    const { run, weights } = piece.work.assignment;
+    piece.taken ??= this.#residuals.take(run, weights.sizeBytes / 4);
+    return piece.taken;
   }
 
   #packs = ({ codec }: Assignment): boolean => this.#engine?.packing?.codecs.includes(codec) === true;
@@ -300,16 +313,11 @@ export class Workbench {
       if (!encoded.ok) throw new JobFault(encoded.fault, encoded.detail);
       return encoded.bytes;
     }
-    const wanted = (): boolean => this.#pieces.get(key) === piece;
-    const encoded = await this.#residuals.encode(assignment.run, codec, codec.feedback, update, stream, wanted);
-    if (encoded === null) return null;
+    const { residual } = await this.#residual(piece);
+    if (this.#pieces.get(key) !== piece) return null;
+    const encoded = encodeWithResidual(codec, codec.feedback, residual, update, stream);
     if (!encoded.ok) throw new JobFault(encoded.fault, encoded.detail);
-    // Whoever dropped the job meanwhile found nothing to settle, and all that follow of the run would wait for it.
-    if (!wanted()) {
-      encoded.settle("refused");
-      return null;
-    }
-    piece.settle = encoded.settle;
+    piece.rest = Promise.resolve(encoded.rest);
     return encoded.bytes;
   }
 
@@ -331,7 +339,8 @@ export class Workbench {
     const piece = this.#pieces.get(key);
     this.#pieces.delete(key);
     piece?.local?.giveUp();
-    piece?.settle?.(verdict);
+    // What was never ready to be sent cannot have been admitted.
+    void piece?.taken?.then(({ settle }) => settle(piece.contribution === null ? "refused" : verdict, piece.rest));
   }
 
   #running(): VolunteerEngine {

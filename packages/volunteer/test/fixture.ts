@@ -16,7 +16,9 @@ import {
   codecNamed,
   type DevicePacking,
   type Encoded,
+  encodeWithResidual,
   f32ToBytes,
+  type LeaseResult,
   type LeaseWork,
   type LocalSteps,
   type LocalStepsResult,
@@ -29,51 +31,14 @@ import type { VolunteerData, VolunteerEngine, VolunteerIdentity } from "../src/p
 import type { ResidualStore } from "../src/residuals.ts";
 import type { Connection, Transport, TransportHandlers } from "../src/transport.ts";
 import { Volunteer } from "../src/volunteer.ts";
+import { MANIFEST, SPEC } from "./tiny-run.ts";
 import { settle, VirtualClock } from "./virtual-clock.ts";
+
+export { LOCAL, SPEC } from "./tiny-run.ts";
 
 export const sha = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const KEY = "ab".repeat(32);
 export const COORDINATOR = "cd".repeat(32);
-
-export const SPEC: RunSpec = {
-  format: "weft-run/1",
-  name: "tiny",
-  description: "A run for tests",
-  license: "Apache-2.0",
-  seed: 7,
-  dataset: "tiny",
-  sampler: { kind: "epoch" },
-  model: { kind: "mlp", inputs: 4, hidden: [3], classes: 2 },
-  training: {
-    mode: "gradient",
-    versions: 10,
-    samplesPerVersion: 40,
-    microBatch: 8,
-    rule: { kind: "mean" },
-    optimizer: { kind: "sgd", learningRate: 0.1, momentum: 0, weightDecay: 0 },
-    schedule: { kind: "constant", warmupVersions: 0 },
-    codec: "f32",
-  },
-  round: { leaseMs: 1_000, deadlineMs: 10_000, maxStaleness: 0 },
-  evaluation: { everyVersions: 1, samples: 4 },
-  checkpoints: { everyVersions: 10 },
-};
-const FILE = { sha256: "00".repeat(32), sizeBytes: 1 };
-const MANIFEST = {
-  format: "weft-dataset/1",
-  id: "tiny",
-  name: "Tiny",
-  description: "Nothing much",
-  source: "made here",
-  license: "CC0-1.0",
-  attribution: "nobody",
-  citation: "",
-  preprocessing: "none",
-  files: [{ name: "tiny", ...FILE }],
-  form: { kind: "images", height: 2, width: 2, channels: 1, classes: 2, labels: ["a", "b"], scale: 1 },
-  train: [{ ...FILE, samples: 40 }],
-  heldOut: [],
-};
 
 export class Blobs {
   readonly bytes = new Map<string, Uint8Array>();
@@ -108,6 +73,18 @@ export class FakeEngine implements VolunteerEngine {
   packs: readonly string[] = [];
   pack: (update: Float32Array, work: LeaseWork) => Encoded | Float32Array = (update, { codec, stream }) =>
     codecNamed(codec)?.encode(update, stream) ?? update;
+  /** The same in codecs with error feedback; what it was given to say with each update. */
+  packWithRest: (update: Float32Array, work: LeaseWork, residual: Float32Array) => Pick<LeaseResult, "update" | "rest"> = (
+    update,
+    { codec: name, stream },
+    residual,
+  ) => {
+    const codec = codecNamed(name);
+    if (codec?.feedback === undefined) throw new Error(`${name} has no error feedback`);
+    const encoded = encodeWithResidual(codec, codec.feedback, residual, update, stream);
+    return encoded.ok ? { update: { ok: true, bytes: encoded.bytes }, rest: Promise.resolve(encoded.rest) } : { update: encoded };
+  };
+  residuals: Float32Array[] = [];
   works: LeaseWork[] = [];
   constructor(clock: VirtualClock, size: number, description = "fake") {
     this.clock = clock;
@@ -150,13 +127,18 @@ export class FakeEngine implements VolunteerEngine {
   get packing(): DevicePacking {
     return {
       codecs: this.packs,
-      update: async (work, batches) => {
+      update: async (work, batches, residual) => {
         this.works.push(work);
         const isGradient = work.kind === "gradient";
         const result = await this.localSteps({ steps: isGradient ? work.steps : work.work.steps }, batches);
         if (result === null) return null;
         const update = isGradient ? result.update.map((value) => value / result.samples) : result.update;
-        return { ...result, update: this.pack(update, work) };
+        const feedback = codecNamed(work.codec)?.feedback;
+        if (feedback === undefined) return { ...result, update: this.pack(update, work) };
+        const given = await residual();
+        if (given === null) return null;
+        this.residuals.push(given.slice());
+        return { ...result, ...this.packWithRest(update, work, given) };
       },
     };
   }
@@ -282,28 +264,6 @@ export interface World {
   /** Runs until `done`, at most a minute of virtual time. */
   until(done: () => boolean, everyMs?: number): Promise<void>;
 }
-
-/** Local steps of 8 samples each, in micro-batches of 4. */
-export const LOCAL: RunSpec = {
-  ...SPEC,
-  training: {
-    mode: "local-steps",
-    versions: 10,
-    batch: 8,
-    microBatch: 4,
-    work: { kind: "steps", steps: 3 },
-    inner: {
-      optimizer: { kind: "sgd", learningRate: 0.1, momentum: 0, weightDecay: 0 },
-      schedule: { kind: "constant", warmupVersions: 0 },
-      keepState: true,
-    },
-    rounds: { kind: "all", leases: 4 },
-    rule: { kind: "mean" },
-    optimizer: { kind: "sgd", learningRate: 1, momentum: 0, weightDecay: 0 },
-    codec: "auto",
-  },
-  round: { leaseMs: 1_000, deadlineMs: 10_000, maxStaleness: 1 },
-};
 
 interface WorldOptions {
   readonly size?: number;

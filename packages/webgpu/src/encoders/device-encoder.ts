@@ -1,5 +1,5 @@
 // How a device encodes by one codec: its shaders, compiled. Knows no update and no TensorFlow.js.
-import { combineShader, feedbackShader } from "./combine.ts";
+import { combineShader, FEEDBACK } from "./combine.ts";
 import { FORMS, type Form } from "./forms.ts";
 
 /** Codecs that encode on a device. */
@@ -37,7 +37,7 @@ export class DeviceEncoder {
     const [add, subtract, feedback, ...stages] = await Promise.all([
       pipeline("add", combineShader("+")),
       pipeline("subtract", combineShader("-")),
-      form.feedback === null ? null : pipeline(`${codec} feedback`, feedbackShader(form.feedback)),
+      form.feedback === null ? null : pipeline("feedback", FEEDBACK),
       ...form.shaders.map((code, stage) => pipeline(`${codec} ${stage}`, code)),
     ]);
     return new DeviceEncoder(codec, form, { add, subtract, feedback, stages: stages as GPUComputePipeline[] });

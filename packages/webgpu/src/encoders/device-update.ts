@@ -1,7 +1,8 @@
 // An update that stays on the device: the gradients of a lease are added up there, or weights are taken from weights, and only packed bytes
 // are read back, with what else is wanted in the same map. Encodes as the codecs of @weft/tensors do on the CPU; what those do with packed
-// bytes beyond that (entropy coding) is not done here. Of codecs with error feedback, what was not said stays here too. Knows no model and no
-// TensorFlow.js; what TensorFlow.js still holds must have been handed to the queue before.
+// bytes beyond that (entropy coding) is not done here. Of codecs with error feedback, what is left unsaid is kept by whoever encodes: it is given
+// before each encoding and read after it, in its own time, so that nothing is lost with a device. Knows no model and no TensorFlow.js; what
+// TensorFlow.js still holds must have been handed to the queue before.
 import { type CodecStream, type Encoded, streamKey } from "@weft/tensors";
 import { type Source, storageBuffer } from "../buffer-tensors.ts";
 import { workgroupsFor } from "../launch.ts";
@@ -19,6 +20,14 @@ interface Dispatch {
   readonly workgroups: number;
 }
 
+interface Feedback {
+  /** By what a residual is multiplied before it is said. */
+  readonly beta: number;
+  /** What is to be said beside the update, and afterwards what is left unsaid. */
+  readonly residual: GPUBuffer;
+  readonly staging: GPUBuffer;
+}
+
 export interface PackedUpdate {
   /** The codec's own bytes, not sealed; or that it refuses the update: NaN, infinities, and blocks beyond f16. */
   readonly encoded: Encoded;
@@ -33,16 +42,19 @@ export class DeviceUpdate {
   readonly #more: GPUBuffer;
   readonly #faults: GPUBuffer;
   readonly #uniforms: GPUBuffer;
-  /** What was not said, as it was committed, and as it will be. Null: the codec needs none. */
-  readonly #residual: { readonly now: GPUBuffer; readonly next: GPUBuffer } | null;
+  readonly #feedback: Feedback | null;
   readonly #add: Dispatch;
   readonly #subtract: Dispatch;
   readonly #stages: readonly Dispatch[];
   readonly #encoding: Encoding;
   #staging: GPUBuffer;
   #parts = 0;
+  /** A residual was given for the next encoding. */
+  #given = false;
+  /** Resolves when the rest that was asked for last is read. */
+  #rest: Promise<unknown> = Promise.resolve();
 
-  /** Of `size` values, at least one; its residual is zeros. */
+  /** Of `size` values, at least one. */
   constructor(device: GPUDevice, { form, pipelines }: DeviceEncoder, size: number) {
     this.#device = device;
     this.#size = size;
@@ -61,16 +73,18 @@ export class DeviceUpdate {
     this.#more = storage(4 * size, "part");
     this.#faults = storage(FAULT_BYTES, "faults");
     this.#uniforms = uniforms();
-    this.#residual = form.feedback === null ? null : { now: storage(4 * size, "residual"), next: storage(4 * size, "next residual") };
-    const given = { values: this.#sum, residual: this.#residual?.next ?? null, faults: this.#faults, uniforms: this.#uniforms };
+    this.#feedback =
+      form.feedback === null ? null : { beta: form.feedback, residual: storage(4 * size, "residual"), staging: this.#stagingOf(4 * size) };
+    const residual = this.#feedback?.residual ?? null;
+    const given = { values: this.#sum, residual, faults: this.#faults, uniforms: this.#uniforms };
     this.#encoding = form.lay(size, { ...given, storage, uniform });
     const each = workgroupsFor(size, COMBINE_THREADS);
     this.#add = dispatch(pipelines.add, [this.#sum, this.#more], each);
     this.#subtract = dispatch(pipelines.subtract, [this.#sum, this.#more], each);
     this.#stages = [
-      ...(pipelines.feedback === null || this.#residual === null
+      ...(pipelines.feedback === null || residual === null
         ? []
-        : [dispatch(pipelines.feedback, [this.#sum, this.#residual.now, this.#uniforms], each)]),
+        : [dispatch(pipelines.feedback, [this.#sum, residual, this.#uniforms], each)]),
       ...this.#encoding.stages.map(({ shader, bound, workgroups }) =>
         dispatch(pipelines.stages[shader] as GPUComputePipeline, bound, workgroups),
       ),
@@ -92,15 +106,30 @@ export class DeviceUpdate {
   /** The next `add` begins anew. */
   clear(): void {
     this.#parts = 0;
+    this.#given = false;
+  }
+
+  /** What encodings before left unsaid is said with the next one; without it that begins with nothing. Of codecs with error feedback. */
+  give(residual: Float32Array): void {
+    const { beta, residual: buffer } = this.#withFeedback();
+    if (residual.length !== this.#size) throw new Error(`A residual of ${residual.length} values for an update of ${this.#size}`);
+    // Multiplied here: a device might round the product and the sum as one, and choose other values than the processor.
+    const scaled = new Float32Array(residual.length);
+    for (let at = 0; at < scaled.length; at++) scaled[at] = beta * (residual[at] as number);
+    this.#device.queue.writeBuffer(buffer, 0, scaled);
+    this.#given = true;
   }
 
   /**
-   * The sum divided by `divisor`, a positive whole number, and what is left of the residual, encoded; and f32 values that lie `alongside`.
+   * The sum divided by `divisor`, a positive whole number, and what is left of a residual, encoded; and f32 values that lie `alongside`.
    * One map. The next `add` begins anew. Rejects when the device is lost meanwhile. Calls are made one after another.
    */
   async pack(divisor: number, stream: CodecStream, alongside: readonly Source[] = []): Promise<PackedUpdate> {
     if (this.#parts === 0) throw new Error("pack before add");
-    this.#parts = 0;
+    const isGiven = this.#given;
+    this.clear();
+    // Into whose staging the next will be copied.
+    await this.#rest;
     const values = new DataView(new ArrayBuffer(16));
     values.setUint32(0, this.#size, true);
     for (const [index, word] of streamKey(stream.seed, stream.lease, "codec").entries()) values.setUint32(4 + 4 * index, word, true);
@@ -108,6 +137,7 @@ export class DeviceUpdate {
     this.#device.queue.writeBuffer(this.#uniforms, 0, values.buffer);
     const encoder = this.#device.createCommandEncoder();
     for (const buffer of [this.#faults, ...this.#encoding.zeroed]) encoder.clearBuffer(buffer);
+    if (this.#feedback !== null && !isGiven) encoder.clearBuffer(this.#feedback.residual);
     run(encoder, this.#stages);
     const faults = { buffer: this.#faults, offsetBytes: 0, sizeBytes: FAULT_BYTES };
     const parts = this.#encoding.parts.map(({ buffer, sizeBytes }) => ({ buffer, offsetBytes: 0, sizeBytes: wholeWords(sizeBytes) }));
@@ -117,30 +147,29 @@ export class DeviceUpdate {
     }));
   }
 
-  /** What was packed last has arrived: what that did not say is the residual from now on. */
-  commit(): void {
-    const { now, next } = this.#feedback();
-    this.#submit((encoder) => encoder.copyBufferToBuffer(next, 0, now, 0, next.size));
-  }
-
-  /** The residual becomes these values; absent: zeros. */
-  restore(values?: Float32Array): void {
-    const { now } = this.#feedback();
-    if (values === undefined) this.#submit((encoder) => encoder.clearBuffer(now));
-    else if (values.length !== this.#size) throw new Error(`A residual of ${values.length} values for an update of ${this.#size}`);
-    else this.#device.queue.writeBuffer(now, 0, values as Float32Array<ArrayBuffer>);
-  }
-
-  /** The residual as it is now. One map, as `pack`. */
-  residual(): Promise<Float32Array> {
-    const { now } = this.#feedback();
-    const source = { buffer: now, offsetBytes: 0, sizeBytes: now.size };
-    return this.#read(this.#device.createCommandEncoder(), [source], (bytes) => new Float32Array(bytes.slice(0)));
+  /**
+   * What was packed last does not say, if nothing was added since; of codecs with error feedback. In a map of its own, for which nobody need
+   * wait: what is done meanwhile, `dispose` too, changes nothing of it. Null where the device is lost. Never rejects.
+   */
+  rest(): Promise<Float32Array | null> {
+    const { residual, staging } = this.#withFeedback();
+    this.#submit((encoder) => copyAll(encoder, [{ buffer: residual, offsetBytes: 0, sizeBytes: residual.size }], staging));
+    const rest = mapped(this.#device.queue, staging, residual.size).then(
+      () => {
+        const values = new Float32Array(staging.getMappedRange().slice(0));
+        staging.unmap();
+        return values;
+      },
+      () => null,
+    );
+    this.#rest = rest;
+    return rest;
   }
 
   dispose(): void {
     for (const buffer of this.#all) buffer.destroy();
     this.#staging.destroy();
+    void this.#rest.then(() => this.#feedback?.staging.destroy());
   }
 
   /** Of all that is read back but what lies alongside. */
@@ -148,9 +177,9 @@ export class DeviceUpdate {
     return this.#encoding.parts.reduce((sum, { sizeBytes }) => sum + wholeWords(sizeBytes), FAULT_BYTES);
   }
 
-  #feedback() {
-    if (this.#residual === null) throw new Error("The codec has no error feedback");
-    return this.#residual;
+  #withFeedback(): Feedback {
+    if (this.#feedback === null) throw new Error("The codec has no error feedback");
+    return this.#feedback;
   }
 
   #own(buffer: GPUBuffer): GPUBuffer {

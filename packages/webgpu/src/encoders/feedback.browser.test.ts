@@ -1,6 +1,6 @@
 // sign and topk on the device against the codecs of the CPU: the same bytes always, since both are integers there; and what they do not say,
-// kept, committed, forgotten and given back. A missing adapter fails.
-import { codecNamed, decode, type Encoded, ErrorFeedback, randomStream } from "@weft/tensors";
+// read back and given to the next. A missing adapter fails.
+import { codecNamed, type Encoded, encodeWithResidual, randomStream } from "@weft/tensors";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { storageBuffer } from "../buffer-tensors.ts";
@@ -114,47 +114,66 @@ describe.each(["sign", "topk"])("%s on the device", { timeout: 120_000 }, (name)
       }
   });
 
-  it("keeps what it does not say as error feedback on the CPU does, and says it later", async () => {
+  it("says what was given beside an update, and leaves the rest, as error feedback on the CPU does", async () => {
     const size = 9001;
     const update = new DeviceUpdate(device, encoder, size);
-    const cpu = new ErrorFeedback(codec, beta, new Float32Array(size));
+    let residual: Float32Array = new Float32Array(size);
     for (let round = 0; round < 6; round++) {
       const values = normals(size, round + 1);
-      const before = await update.residual();
+      update.give(residual);
       const encoded = await pack(update, values);
-      expect(await update.residual()).toEqual(before);
-      const proposal = cpu.propose(values, STREAM);
-      if (!encoded.ok || !proposal.ok) expect.fail();
-      const [ours, theirs] = [encoded, proposal]
-        .map(({ bytes }) => decode(codec, bytes, size))
-        .map((each) => (each.ok ? each.update : expect.fail()));
-      // A product may be rounded otherwise, so a value that is all but equal to another may be chosen in its stead.
-      const differing = ours?.filter((value, at) => Math.abs(value - (theirs?.[at] as number)) > 1e-3 * Math.abs(value)).length ?? size;
-      expect(differing).toBeLessThanOrEqual(round === 0 ? 0 : 4);
-      // The third is refused: it is as if it had not been.
-      if (round === 2) continue;
-      update.commit();
-      proposal.commit();
-      const kept = await update.residual();
-      const off = cpu.saved().filter((value, at) => Math.abs(value - (kept[at] as number)) > 1e-5).length;
-      expect(off).toBeLessThanOrEqual(8);
+      const wanted = encodeWithResidual(codec, beta, residual, values, STREAM);
+      if (!wanted.ok) expect.fail();
+      expect(encoded).toEqual({ ok: true, bytes: wanted.bytes });
+      residual = (await update.rest()) ?? expect.fail();
+      expect(residual).toEqual(wanted.rest);
     }
-    const saved = await update.residual();
-    update.restore();
-    expect(await update.residual()).toEqual(new Float32Array(size));
-    expect(await pack(update, normals(size, 1))).toEqual(codec.encode(normals(size, 1), STREAM));
-    update.restore(saved);
-    expect(await update.residual()).toEqual(saved);
-    expect(() => update.restore(new Float32Array(3))).toThrow("3 values");
+    expect(await pack(update, normals(size, 1)), "nothing is given").toEqual(codec.encode(normals(size, 1), STREAM));
+    update.give(residual);
+    update.clear();
+    expect(await pack(update, normals(size, 1)), "and cleared").toEqual(codec.encode(normals(size, 1), STREAM));
+    expect(() => update.give(new Float32Array(3))).toThrow("3 values");
     update.dispose();
   });
 
-  it("leaves the residual as it was where a value is refused", async () => {
+  it("gives the rest of the encoding after which it was asked for, whatever is done meanwhile; null where the device is lost", async () => {
+    const other = await openDevice({ gpu: navigator.gpu, allowSoftware: true });
+    if (!other.ok) throw new Error(other.message);
+    const lost = other.value.device;
+    const size = 5000;
+    const [first, second, third] = [normals(size, 1), normals(size, 2), normals(size, 3)];
+    const expected = [first, second, third].map((values) => {
+      const wanted = encodeWithResidual(codec, beta, new Float32Array(size), values, STREAM);
+      return wanted.ok ? wanted.rest : expect.fail();
+    });
+    const update = new DeviceUpdate(device, encoder, size);
+    await pack(update, first);
+    const rests = [update.rest()];
+    await pack(update, second);
+    rests.push(update.rest());
+    update.give(first);
+    await pack(update, third);
+    expect(await rests[0]).toEqual(expected[0]);
+    expect(await rests[1]).toEqual(expected[1]);
+    await pack(update, third);
+    const last = update.rest();
+    update.dispose();
+    expect(await last).toEqual(expected[2]);
+    const there = new DeviceUpdate(lost, await DeviceEncoder.compile(lost, name), size);
+    const buffer = storageBuffer(lost, 4 * size, "values");
+    there.add([{ buffer, offsetBytes: 0, sizeBytes: 4 * size }]);
+    await there.pack(1, STREAM);
+    const gone = there.rest();
+    lost.destroy();
+    expect(await gone).toBeNull();
+    there.dispose();
+  });
+
+  it("refuses a value that is not finite, whatever was given beside it, and the next encoding is none the worse", async () => {
     const update = new DeviceUpdate(device, encoder, 300);
-    const saved = normals(300, 5);
-    update.restore(saved);
+    update.give(normals(300, 5));
     expect((await pack(update, new Float32Array(300).fill(Number.NaN))).ok).toBe(false);
-    expect(await update.residual()).toEqual(saved);
+    expect(await pack(update, normals(300, 6))).toEqual(codec.encode(normals(300, 6), STREAM));
     update.dispose();
   });
 
@@ -165,6 +184,7 @@ describe.each(["sign", "topk"])("%s on the device", { timeout: 120_000 }, (name)
       ["cut.lost == cut.half && (cut.bits & 1u) == 1u", "cut.lost > 0u"],
       ["equals < ofEqual", "equals <= ofEqual"],
       ["bitcast<f32>(bits[k]) - ", "bitcast<f32>(bits[k]) + "],
+      ["mean + bitcast<f32>(beside[i])", "mean"],
     ] as const) {
       let changed = false;
       vi.spyOn(GPUDevice.prototype, "createShaderModule").mockImplementation(function (this: GPUDevice, descriptor) {

@@ -44,6 +44,16 @@ fn isLarge(magnitude: u32, scale: f32) -> bool {
   let ours = 3u * ((magnitude & 0x7fffffu) | 0x800000u);
   return ours >= ((whole & 0x7fffffu) | 0x800000u) << (1u + apart);
 }
+/** A third of a scale, rounded as the processor rounds it: WGSL's division may be off. What a scale is lies far above the subnormal values. */
+fn thirdOf(scale: f32) -> f32 {
+  let whole = bitcast<u32>(scale);
+  if (whole == 0u) { return 0.0; }
+  let mantissa = (whole & 0x7fffffu) | 0x800000u;
+  let half = select(0u, 1u, mantissa < 0xc00000u);
+  // Of three parts the nearest whole is never in doubt.
+  let third = ((mantissa << (1u + half)) + 1u) / 3u;
+  return bitcast<f32>((((whole >> 23u) - 1u - half) << 23u) | (third & 0x7fffffu));
+}
 fn put(bitAt: u32, word: u32) {
   let shift = bitAt % 32u;
   atomicOr(&packed[bitAt / 32u], word << shift);
@@ -131,7 +141,7 @@ fn main(
         let word = (thread * ${EACH}u + k) | select(0u, ${1 << INDEX_BITS}u, isAtScale) | select(0u, ${2 << INDEX_BITS}u, isBelow);
         put(block * ${BLOCK_BITS}u + 16u + chosen * ${WORD_BITS}u, word);
         chosen += 1u;
-        said = select(scale / 3.0, scale, isAtScale);
+        said = select(thirdOf(scale), scale, isAtScale);
         said = select(said, -said, isBelow);
       }
       if (isEqual) { equals += 1u; }
