@@ -182,6 +182,8 @@ describe("a device that encodes by a codec with error feedback", () => {
     revoke(w, "1.0");
     more(w, "2.0");
     await w.clock.advance(1_000);
+    // Nor does the device wait on for what nobody wants.
+    expect(w.engines[0]?.works.length).toBe(3);
     admit();
     await w.until(() => coordinator.uploads.has("2.0"));
     admit();
