@@ -5,7 +5,7 @@ import { MAX_FRAME_HEADER_BYTES } from "./limits.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-export const encodeFrame = (header: unknown, payload: Uint8Array): Uint8Array => {
+export const encodeFrame = (header: unknown, payload: Uint8Array): Uint8Array<ArrayBuffer> => {
   const json = encoder.encode(JSON.stringify(header));
   if (json.length > MAX_FRAME_HEADER_BYTES) throw new RangeError(`frame header of ${json.length} bytes is over ${MAX_FRAME_HEADER_BYTES}`);
   const frame = new Uint8Array(4 + json.length + payload.length);

@@ -94,9 +94,10 @@ async function measure(
 ): Promise<readonly Row[]> {
   const parameters = wideMlpParameters(width);
   const run = (await coordinator.command({ type: "create-run", spec: runOf(width, seed) }))?.run ?? "";
-  const senders = await Promise.all(Array.from({ length: SENDERS }, () => UpdateSender.connect(coordinator.url, run)));
   const random = randomStream(seed, 0);
-  const payloads = senders.map(() => Float32Array.from({ length: parameters }, () => random.uniform() - 0.5));
+  const payloads = Array.from({ length: SENDERS }, () => Float32Array.from({ length: parameters }, () => random.uniform() - 0.5));
+  // Last, since who is connected must answer pings.
+  const senders = await Promise.all(Array.from({ length: SENDERS }, () => UpdateSender.connect(coordinator.url, run)));
   const megabytes = (SENDERS * 4 * parameters) / 1e6;
   say(`${SENDERS} updates of ${parameters.toLocaleString("en")} parameters, ${turns} times ...`);
   let [spent, bareSpent] = [watchProcessor(coordinator.pid), watchProcessor(bare.pid)];
