@@ -2,11 +2,12 @@
 import type { CoordinatorApi, VolunteerPort } from "@weft/coordinator";
 import { PING_TIMEOUT_MS } from "@weft/protocol";
 import type { Namespace } from "socket.io";
-import { collector } from "../thread-memory.ts";
+import { collector, releaser } from "../thread-memory.ts";
 import { answerAll } from "./ask.ts";
 
 export function serveVolunteers(namespace: Namespace, coordinator: CoordinatorApi): void {
   const dropped = collector();
+  const release = releaser();
   namespace.on("connection", (socket) => {
     const port: VolunteerPort = {
       address: socket.handshake.address,
@@ -17,8 +18,11 @@ export function serveVolunteers(namespace: Namespace, coordinator: CoordinatorAp
     const session = coordinator.connect(port);
     answerAll(socket, async (event, message) => {
       const answer = await session.handle(event, message);
-      // A chunk was copied once on its way here, and neither copy is wanted any more.
-      if (message instanceof Uint8Array) dropped(2 * message.byteLength);
+      if (message instanceof Uint8Array) {
+        // A chunk was put together of what the system gave: of that, nobody but V8 knows any more.
+        dropped(message.byteLength);
+        release(message);
+      }
       return answer;
     });
     // Who did not answer a ping has had that time to come back.
