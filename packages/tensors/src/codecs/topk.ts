@@ -2,8 +2,8 @@
 // Per block: the scale m (largest magnitude, rounded up to f16, little-endian), then one 14-bit word a chosen value, lowest bits first and
 // indexes rising: bits 0 to 11 its place in the block, bit 12 whether its magnitude is m rather than m/3, bit 13 whether it is below zero;
 // then bits of 0 up to a whole byte. A last, shorter block of n values has ceil(n / 64) chosen ones. 0.22 bits a parameter; the entropy coder
-// (topk-form.ts) makes it about 0.16. Biased: it needs error feedback (see error-feedback.ts, beta = 0.95), so only a volunteer that stays for
-// many leases may use it [SparseLoCo 2508.15706].
+// (topk-form.ts) makes it 0.17 at 0.2 M parameters and less than 0.15 from 1.7 M on (bench `uplink`, normal values). Biased: it needs error
+// feedback (see error-feedback.ts, beta = 0.95), so only a volunteer that stays for many leases may use it [SparseLoCo 2508.15706].
 import type { Codec, CodecRefusal } from "../codec.ts";
 import { f16RoundedUp, f16ToNumber } from "../f16.ts";
 import { allFinite } from "../reduce.ts";
