@@ -32,7 +32,7 @@ const PATIENCE_MS = 10_000;
 /** Threads that nobody needed for so long are ended: each holds some megabytes. */
 const IDLE_MS = 60_000;
 /** Below it a fold takes less than some ten milliseconds. */
-export const LEAST_VALUES = 4_000_000;
+const LEAST_VALUES = 4_000_000;
 /** Values of a task: enough that taking one does not count, few enough that the last ones end together. */
 const TASK_VALUES = 4 * FOLD_BLOCK;
 
