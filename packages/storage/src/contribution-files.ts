@@ -56,6 +56,14 @@ export interface ContributionBatch {
   readonly entries: readonly (readonly [Sha256, Uint8Array])[];
 }
 
+const sharedBytes = (sizeBytes: number): Uint8Array<SharedArrayBuffer> => new Uint8Array(new SharedArrayBuffer(sizeBytes));
+function copyOf(bytes: Uint8Array, room: Room): Uint8Array {
+  if (room === "own") return bytes.slice();
+  const copy = sharedBytes(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
 export class ContributionFiles {
   readonly #disk: Disk;
   readonly #folder: string;
@@ -233,7 +241,7 @@ export class ContributionFiles {
   async get(run: RunId, sha256: Sha256, room: Room = "own"): Promise<Uint8Array | null> {
     const files = this.#runs.get(run);
     const waiting = files?.pending.get(sha256);
-    if (waiting !== undefined) return waiting.slice();
+    if (waiting !== undefined) return copyOf(waiting, room);
     const at = files?.places.get(sha256);
     if (at === undefined) {
       if (files !== undefined && files.fault !== null) throw files.fault;
@@ -242,7 +250,7 @@ export class ContributionFiles {
     const { path } = at.segment;
     let bytes: Uint8Array;
     try {
-      const lent = room === "shared" ? new Uint8Array(new SharedArrayBuffer(at.sizeBytes)) : undefined;
+      const lent = room === "shared" ? sharedBytes(at.sizeBytes) : undefined;
       bytes = await this.#disk.readRange(path, at.offset, at.offset + at.sizeBytes, lent);
     } catch (error) {
       throw toFault(error, `Reading a contribution of ${run}`);

@@ -151,15 +151,18 @@ describe("a storage at the other end of a port", () => {
     const bytes = Uint8Array.from({ length: 3_000 }, (_, at) => at * 7);
     const name = await sha256(bytes);
     await storage.contributions.put("a", name, bytes);
-    await storage.ledger.append("a", [exampleRecord(0)], "durable");
-    for (const [room, kind] of [
-      ["shared", SharedArrayBuffer],
-      ["own", ArrayBuffer],
-      [undefined, ArrayBuffer],
-    ] as const) {
-      const got = await storage.contributions.get("a", name, room);
-      expect([...(got ?? [])]).toEqual([...bytes]);
-      expect(got?.buffer).toBeInstanceOf(kind);
+    // Before it is on disk and afterwards.
+    for (let seq = 0; seq < 2; seq++) {
+      for (const [room, kind] of [
+        ["shared", SharedArrayBuffer],
+        ["own", ArrayBuffer],
+        [undefined, ArrayBuffer],
+      ] as const) {
+        const got = await storage.contributions.get("a", name, room);
+        expect([...(got ?? [])]).toEqual([...bytes]);
+        expect(got?.buffer).toBeInstanceOf(kind);
+      }
+      await storage.ledger.append("a", [exampleRecord(seq)], "durable");
     }
     expect(await storage.contributions.get("a", await sha256(new Uint8Array(1)), "shared")).toBeNull();
     await storage.close();
