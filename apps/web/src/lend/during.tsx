@@ -127,7 +127,7 @@ function Head({ status, snapshot }: { status: AtWork; snapshot: VolunteerSnapsho
 /** Where the time of lending went so far. */
 function TimeSpent({ snapshot }: { snapshot: VolunteerSnapshot }) {
   const words = timeWords(spentAt(snapshot, useNow()));
-  return <p className="small quiet">{words === null ? "Your time is counted from now on." : `Your time so far: ${words}.`}</p>;
+  return <p className="small quiet spent">{words === null ? "Your time is counted from now on." : `Your time so far: ${words}.`}</p>;
 }
 
 /** A pause between two leases shorter than this is not worth a change of words. */
