@@ -9,7 +9,7 @@ await runWorker(() => {
   const dropped = collector();
   parentPort?.on("message", (message: FoldMessage) => {
     takePart(message);
-    // Memory is shared until every thread has let go of it, and what a message held is of no more use here.
-    dropped(Number.POSITIVE_INFINITY);
+    // Memory is shared until every thread has let go of it, and what a message held is of no more use here, as soon as this turn is over.
+    setImmediate(() => dropped(Number.POSITIVE_INFINITY));
   });
 });

@@ -156,6 +156,18 @@ describe("threads that are of no help", { timeout: 60_000 }, () => {
     expect(seen).toEqual({ started: 1, ended: 1, lost: ["A thread that folds has failed"] });
   });
 
+  it("are given up where the platform has none to give, or takes no message", () => {
+    const none = (): never => {
+      throw new Error("no more threads");
+    };
+    for (const start of [none, () => ({ post: none, terminate: () => undefined })]) {
+      const lost: string[] = [];
+      const mean = wasmMean({ count: 2, start, leastValues: 1, onLost: (why) => lost.push(why) });
+      for (let round = 0; round < 2; round++) expect(fold(mean, updates)).toEqual(expected);
+      expect(lost).toEqual(["Threads that fold cannot be had: no more threads"]);
+    }
+  });
+
   it("are not asked where updates lie in memory of this thread, are read in order, or are small", () => {
     const { mean, seen } = threads(() => undefined);
     const mixed = [...updates, update("topk", 4)];

@@ -3,7 +3,7 @@
 import { BlockFolder, FOLD_BLOCK, type Fold } from "./block-folder.ts";
 import type { Expanding } from "./expander.ts";
 
-/** All arrays in it lie on shared memory. */
+/** All that is large in it, and all that is written, lies on shared memory. */
 export type FoldJob =
   | { readonly kind: "expand"; readonly groups: readonly (readonly Expanding[])[] }
   | { readonly kind: "fold"; readonly fold: Fold };
@@ -102,8 +102,7 @@ export class FoldThreads {
     const words = new Int32Array(new SharedArrayBuffer(4 * WORDS));
     const message = { job, words };
     try {
-      while (this.#members.length < this.#options.count - 1) this.#members.push(this.#options.start());
-      for (const member of this.#members) member.post(message);
+      this.#hand(message);
       takePart(message, this.#folder);
       this.#await(words, tasksOf(job));
     } catch (error) {
@@ -113,6 +112,16 @@ export class FoldThreads {
     this.#idle = setTimeout(() => this.#end(), IDLE_MS);
     (this.#idle as { unref?: () => void }).unref?.();
     return Atomics.load(words, BAD) === 0;
+  }
+
+  /** A platform may have no thread to give, or no memory for the message. */
+  #hand(message: FoldMessage): void {
+    try {
+      while (this.#members.length < this.#options.count - 1) this.#members.push(this.#options.start());
+      for (const member of this.#members) member.post(message);
+    } catch (error) {
+      throw new FoldThreadsLostError(`Threads that fold cannot be had: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 
   #await(words: Int32Array, tasks: number): void {
