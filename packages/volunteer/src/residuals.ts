@@ -50,8 +50,14 @@ export class Residuals {
     return {
       residual,
       settle: async (verdict, rest) => {
-        this.#keep(run, await residualAfter(verdict, residual, rest));
-        release();
+        try {
+          this.#keep(run, await residualAfter(verdict, residual, rest));
+        } catch {
+          // Memory may be short of one more copy: then it is forgotten, and the next lease of the run does not wait for it.
+          this.#kept = null;
+        } finally {
+          release();
+        }
       },
     };
   }

@@ -154,14 +154,15 @@ export class DeviceUpdate {
   rest(): Promise<Float32Array | null> {
     const { residual, staging } = this.#withFeedback();
     this.#submit((encoder) => copyAll(encoder, [{ buffer: residual, offsetBytes: 0, sizeBytes: residual.size }], staging));
-    const rest = mapped(this.#device.queue, staging, residual.size).then(
-      () => {
-        const values = new Float32Array(staging.getMappedRange().slice(0));
-        staging.unmap();
-        return values;
-      },
-      () => null,
-    );
+    const rest = mapped(this.#device.queue, staging, residual.size)
+      .then(() => {
+        try {
+          return new Float32Array(staging.getMappedRange().slice(0));
+        } finally {
+          staging.unmap();
+        }
+      })
+      .catch(() => null);
     this.#rest = rest;
     return rest;
   }
