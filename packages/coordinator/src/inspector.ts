@@ -1,13 +1,25 @@
 // Looks through an update: its length, its hash, its values. Takes the bytes in pieces, as they come, and holds none of them where they are the
 // values themselves. Knows not where the bytes come from.
 import { MAX_UPDATE_NORM, type Sha256 } from "@weft/protocol";
-import { BlockNorm, type Codec, type CodecRefusal, DECODE_BLOCK, f32Into } from "@weft/tensors";
+import { BlockNorm, type Codec, type CodecRefusal, DECODE_BLOCK, f32Into, squaredNorm } from "@weft/tensors";
 import type { Inspection } from "./ports.ts";
 
 /** SHA-256 of what it is given, one piece after another. */
 export interface Hasher {
   update(bytes: Uint8Array): unknown;
   digest(): Sha256;
+}
+
+/** A room for a block of values, and the sum of their squares: the bits of @weft/tensors' `squaredNorm`. Inspectors may have one in common. */
+export interface BlockSquares {
+  /** DECODE_BLOCK values. */
+  readonly room: Float32Array;
+  /** Of the first `length` values in the room. */
+  sum(length: number): number;
+}
+export function newSquares(): BlockSquares {
+  const room = new Float32Array(DECODE_BLOCK);
+  return { room, sum: (length) => squaredNorm(room.subarray(0, length)) };
 }
 
 const F32_BYTES = 4;
@@ -19,18 +31,18 @@ export class Inspector {
   readonly #parameters: number;
   readonly #hasher: Hasher;
   readonly #norm: BlockNorm;
-  readonly #scratch: Float32Array;
+  readonly #squares: BlockSquares;
   #sizeBytes = 0;
   /** Of a codec that is read as a whole: all that came. */
   #whole: Uint8Array = new Uint8Array(0);
   #refused: CodecRefusal | null = null;
 
-  constructor(codec: Codec, parameters: number, hasher: Hasher) {
+  constructor(codec: Codec, parameters: number, hasher: Hasher, squares: BlockSquares) {
     this.#codec = codec;
     this.#parameters = parameters;
     this.#hasher = hasher;
     this.#norm = new BlockNorm(parameters);
-    this.#scratch = new Float32Array(Math.min(parameters, DECODE_BLOCK));
+    this.#squares = squares;
   }
 
   /** Bytes that came. */
@@ -78,9 +90,9 @@ export class Inspector {
       return;
     }
     for (let from = 0; from < this.#parameters && this.#refused === null; from += DECODE_BLOCK) {
-      const block = this.#scratch.subarray(0, Math.min(DECODE_BLOCK, this.#parameters - from));
+      const block = this.#squares.room.subarray(0, Math.min(DECODE_BLOCK, this.#parameters - from));
       this.#refused = opened.reader.next(block);
-      if (this.#refused === null) this.#norm.add(block);
+      if (this.#refused === null) this.#norm.add(block, this.#squares.sum(block.length));
     }
   }
 
@@ -88,10 +100,10 @@ export class Inspector {
   #readPlain(bytes: Uint8Array): void {
     const values = Math.floor(bytes.length / F32_BYTES);
     for (let from = 0; from < values && this.#refused === null; from += DECODE_BLOCK) {
-      const block = this.#scratch.subarray(0, Math.min(DECODE_BLOCK, values - from));
+      const block = this.#squares.room.subarray(0, Math.min(DECODE_BLOCK, values - from));
       const raw = bytes.subarray(F32_BYTES * from, F32_BYTES * (from + block.length));
       f32Into(block, raw);
-      if (!this.#norm.add(block)) this.#refused = this.#refusalOf(raw, block);
+      if (!this.#norm.add(block, this.#squares.sum(block.length))) this.#refused = this.#refusalOf(raw, block);
     }
   }
 

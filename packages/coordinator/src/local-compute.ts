@@ -7,7 +7,7 @@ import { type BlobRef, type DatasetManifest, type Evaluation, MAX_RECEIVING_UPLO
 import type { Storage } from "@weft/storage";
 import { codecNamed, f32FromBytes, f32ToBytes } from "@weft/tensors";
 import type { AggregationRule, CloseRound } from "@weft/training";
-import { type Hasher, Inspector, PIECE_BYTES } from "./inspector.ts";
+import { type BlockSquares, type Hasher, Inspector, newSquares, PIECE_BYTES } from "./inspector.ts";
 import type { CheckpointInput, ClosedRound, Compute, Inspection, SpooledUpload } from "./ports.ts";
 import { closeFromBlobs } from "./round-blobs.ts";
 import type { UploadSpool } from "./upload-spool.ts";
@@ -19,6 +19,8 @@ export interface LocalComputeOptions {
   readonly evaluate: (spec: RunSpec, manifest: DatasetManifest, weights: Float32Array) => Promise<Evaluation>;
   /** A faster SHA-256 than the portable one, where the platform has it. */
   readonly newHasher?: () => Hasher;
+  /** Faster sums of squares than the portable ones, where the platform has them. */
+  readonly squares?: BlockSquares;
   /** A faster mean with the bits of @weft/training's, where the platform has it. */
   readonly mean?: AggregationRule;
 }
@@ -37,6 +39,7 @@ interface Ahead {
 
 export class LocalCompute implements Compute {
   readonly #options: LocalComputeOptions;
+  readonly #squares: BlockSquares;
   /** By name; those that were begun first, first. */
   readonly #ahead = new Map<string, Ahead>();
   /** One piece is in memory at a time, whosever it is. */
@@ -45,6 +48,7 @@ export class LocalCompute implements Compute {
 
   constructor(options: LocalComputeOptions) {
     this.#options = options;
+    this.#squares = options.squares ?? newSquares();
   }
 
   initialWeights(model: ModelSpec, seed: number): Promise<BlobRef> {
@@ -106,7 +110,7 @@ export class LocalCompute implements Compute {
     const codec = codecNamed(name);
     if (codec === undefined) throw new Error(`there is no codec ${name}`);
     const { newHasher = newSha256 } = this.#options;
-    return new Inspector(codec, parameters, newHasher());
+    return new Inspector(codec, parameters, newHasher(), this.#squares);
   }
 
   /** Adds the next piece of an upload; gives its length, shorter only at the end, or null where the spool has nothing of the name. */

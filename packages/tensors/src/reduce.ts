@@ -75,10 +75,9 @@ export class BlockNorm {
     this.#sums = new Float64Array(Math.ceil(size / BLOCK));
   }
 
-  /** False, and then it has no norm, where a value is NaN or infinite: finite ones have squares whose sum f64 can hold. */
-  add(block: Float32Array): boolean {
+  /** False, and then it has no norm, where a value is NaN or infinite: finite ones have squares whose sum f64 can hold. `square`: that sum. */
+  add(block: Float32Array, square = squaredNorm(block)): boolean {
     if (this.#blocks >= this.#sums.length || block.length > BLOCK) throw new RangeError("more values than were announced");
-    const square = squaredNorm(block);
     this.#sums[this.#blocks++] = square;
     return Number.isFinite(square);
   }

@@ -28,6 +28,11 @@ function addTo(sums: usize, weight: v128, x: v128): void {
 }
 
 @inline
+function lanes(x: v128): f64 {
+  return f64x2.extract_lane(x, 0) + f64x2.extract_lane(x, 1);
+}
+
+@inline
 function addOne(sums: usize, weight: f64, x: f32): void {
   store<f64>(sums, load<f64>(sums) + weight * <f64>x);
 }
@@ -94,6 +99,20 @@ export function meanValues(values: usize, stride: usize, count: i32, weights: us
 export function anyNotFinite(values: usize, size: i32): i32 {
   for (; size; size--, values += 4) if ((load<u32>(values) & 0x7f800000) == 0x7f800000) return 1;
   return 0;
+}
+
+/** The sum of the squares of a block, in the lanes and the order of @weft/tensors' `squaredNorm`. Reads up to 28 bytes beyond `size`: zeros. */
+export function squaredNorm(values: usize, size: i32): f64 {
+  let a = f64x2.splat(0), b = f64x2.splat(0), c = f64x2.splat(0), d = f64x2.splat(0);
+  for (; size > 0; size -= 8, values += 32) {
+    const w = low(v128.load64_zero(values)), x = low(v128.load64_zero(values, 8));
+    const y = low(v128.load64_zero(values, 16)), z = low(v128.load64_zero(values, 24));
+    a = f64x2.add(a, f64x2.mul(w, w));
+    b = f64x2.add(b, f64x2.mul(x, x));
+    c = f64x2.add(c, f64x2.mul(y, y));
+    d = f64x2.add(d, f64x2.mul(z, z));
+  }
+  return lanes(a) + lanes(b) + (lanes(c) + lanes(d));
 }
 
 /** Of f16 bits that are finite and not negative. */

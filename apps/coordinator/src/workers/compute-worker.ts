@@ -6,7 +6,7 @@ import type { RunSpec } from "@weft/protocol";
 import { remoteStorage } from "@weft/storage";
 import { nodeDisk } from "@weft/storage/node";
 import type { CloseRound } from "@weft/training";
-import { wasmMean } from "@weft/wasm/fold";
+import { wasmMean, wasmSquares } from "@weft/wasm/fold";
 import { answerCalls } from "../calls.ts";
 import { foldThreads } from "../fold-threads.ts";
 import { collector, limiter } from "../thread-memory.ts";
@@ -26,6 +26,7 @@ await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async
       const hash = createHash("sha256");
       return { update: (bytes) => hash.update(bytes), digest: () => hash.digest("hex") };
     },
+    squares: wasmSquares(),
     mean: wasmMean(foldThreads((line) => console.error(line))),
   });
   if (parentPort === null) return;

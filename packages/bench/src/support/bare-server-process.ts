@@ -9,7 +9,7 @@ import { join } from "node:path";
 const folder = process.argv[2] ?? "";
 
 async function take(request: IncomingMessage): Promise<string> {
-  const file = await open(join(folder, `bare-${request.url?.slice(1)}`), "w");
+  const file = await open(join(folder, `bare-${request.url?.slice(1)}`), "wx");
   const hash = createHash("sha256");
   try {
     for await (const chunk of request as AsyncIterable<Uint8Array>) {

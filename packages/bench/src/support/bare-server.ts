@@ -1,9 +1,7 @@
 // Starts the bare server (bare-server-process.ts) in a process of its own, sends it updates, and ends it. Knows no bench.
 import { fork } from "node:child_process";
 import { createHash } from "node:crypto";
-import { rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
-import { join } from "node:path";
 
 export interface BareServer {
   readonly pid: number;
@@ -12,7 +10,7 @@ export interface BareServer {
   stop(): Promise<void>;
 }
 
-/** It writes in `folder`. */
+/** It writes in `folder`, and leaves there what it wrote. */
 export async function startBareServer(folder: string): Promise<BareServer> {
   const child = fork(new URL("./bare-server-process.ts", import.meta.url), [folder], { execArgv: ["--import", "tsx"] });
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
@@ -20,6 +18,7 @@ export async function startBareServer(folder: string): Promise<BareServer> {
     child.once("message", (message) => resolve(message as number));
     void ended.then(() => reject(new Error("the bare server did not start")));
   });
+  let files = 0;
   const agent = new Agent({ keepAlive: true });
   const put = (name: number, bytes: Uint8Array): Promise<string> =>
     new Promise((resolve, reject) => {
@@ -42,10 +41,9 @@ export async function startBareServer(folder: string): Promise<BareServer> {
     send: async (payloads) => {
       const expected = payloads.map((bytes) => createHash("sha256").update(bytes).digest("hex"));
       const beganMs = performance.now();
-      const answers = await Promise.all(payloads.map((bytes, index) => put(index, bytes)));
+      const answers = await Promise.all(payloads.map((bytes) => put(files++, bytes)));
       const tookMs = performance.now() - beganMs;
       if (answers.some((sha256, index) => sha256 !== expected[index])) throw new Error("the bare server took other bytes than were sent");
-      for (const index of payloads.keys()) await rm(join(folder, `bare-${index}`));
       return tookMs;
     },
     stop: async () => {

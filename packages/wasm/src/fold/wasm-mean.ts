@@ -6,6 +6,7 @@ import { BlockFolder, type Fold, isLevelName, MOST_GATHERED, type Source } from 
 import { type Expanding, expandedBefore, expandedTogether, expandLater, type Unexpanded } from "./expander.ts";
 import { type FoldThreadOptions, FoldThreads, FoldThreadsLostError } from "./fold-threads.ts";
 
+export { type BlockSquares, wasmSquares } from "./block-squares.ts";
 export { type FoldMessage, type FoldThreadOptions, foldThread } from "./fold-threads.ts";
 
 interface EncodedUpdate {

@@ -1,8 +1,11 @@
 // Part `accept` of bench `ingest`: updates of f32 from several senders' sockets to their verdicts, which come when the bytes are durable and
 // recorded, against writing and syncing the same bytes to as many files by hand in the same folder, by turns. By turns too a bare server takes
-// them (support/bare-server-process.ts): what is lost between its rate and that by hand is lost to sockets and SHA-256. Of each its fastest
-// turn counts.
-import { open, rm } from "node:fs/promises";
+// them (support/bare-server-process.ts): what is lost between its rate and that by hand is lost to sockets and SHA-256.
+//
+// Whoever takes updates in keeps them, so the files of all three stay until the end: where they were removed after each turn, writing by hand
+// would find the memory of its last files at hand, while what is kept needs memory that was in nobody's use, which in a virtual machine the
+// host may first have to give. All turns together are judged, but for the first; the fastest of each are told beside them.
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunDetail, RunSpec } from "@weft/protocol";
 import { randomStream } from "@weft/tensors";
@@ -25,7 +28,7 @@ export interface AcceptPlan {
 }
 export const ACCEPT_PLANS: Readonly<Record<"full" | "short", AcceptPlan>> = {
   // 10,022,122 and 1,014,630 parameters.
-  full: { width: 3128, turns: 5, share: 0.7 },
+  full: { width: 3128, turns: 9, share: 0.7 },
   short: { width: 970, turns: 3, share: null },
 };
 
@@ -54,11 +57,10 @@ const runOf = (width: number, seed: number): RunSpec => ({
   checkpoints: { everyVersions: 1 },
 });
 
-async function rawMs(folder: string, payloads: readonly Uint8Array[]): Promise<number> {
-  const paths = payloads.map((_, index) => join(folder, `by-hand-${index}`));
+async function rawMs(folder: string, turn: number, payloads: readonly Uint8Array[]): Promise<number> {
   const beganMs = performance.now();
   for (const [index, bytes] of payloads.entries()) {
-    const file = await open(paths[index] as string, "w");
+    const file = await open(join(folder, `by-hand-${turn}-${index}`), "wx");
     try {
       await file.writeFile(bytes);
       await file.datasync();
@@ -66,9 +68,7 @@ async function rawMs(folder: string, payloads: readonly Uint8Array[]): Promise<n
       await file.close();
     }
   }
-  const tookMs = performance.now() - beganMs;
-  for (const path of paths) await rm(path);
-  return tookMs;
+  return performance.now() - beganMs;
 }
 
 async function acceptMs(senders: readonly UpdateSender[], payloads: readonly Uint8Array[]): Promise<number> {
@@ -101,17 +101,20 @@ async function measure(
   const megabytes = (SENDERS * 4 * parameters) / 1e6;
   say(`${SENDERS} updates of ${parameters.toLocaleString("en")} parameters, ${turns} times ...`);
   let [spent, bareSpent] = [watchProcessor(coordinator.pid), watchProcessor(bare.pid)];
-  let [raw, least, accept] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  const took: Record<"raw" | "bare" | "accept", number>[] = [];
   for (let turn = 0; turn < turns; turn++) {
     // In the first turn a process compiles its own code: hundreds of milliseconds, whatever it takes in.
     if (turn === 1) [spent, bareSpent] = [watchProcessor(coordinator.pid), watchProcessor(bare.pid)];
     // Bytes that are stored already are not written again.
     for (const values of payloads) values[0] = random.uniform();
     const bytes = payloads.map((values) => new Uint8Array(values.buffer));
-    raw = Math.min(raw, await rawMs(coordinator.data, bytes));
-    least = Math.min(least, await bare.send(bytes));
-    accept = Math.min(accept, await acceptMs(senders, bytes));
+    const ms = { raw: await rawMs(coordinator.data, turn, bytes), bare: await bare.send(bytes), accept: await acceptMs(senders, bytes) };
+    if (turn > 0) took.push(ms);
   }
+  const together = (of: keyof (typeof took)[number]): number => took.reduce((sum, ms) => sum + ms[of], 0) / took.length;
+  const fastest = (of: keyof (typeof took)[number]): number => Math.min(...took.map((ms) => ms[of]));
+  const slowest = (of: keyof (typeof took)[number]): number => Math.max(...took.map((ms) => ms[of]));
+  const rate = (ms: number): number => megabytes / (ms / 1000);
   const perMegabyte = (ms: number | null): number | null => (ms === null ? null : ms / (megabytes * (turns - 1)));
   const [cost, bareCost] = [perMegabyte(spent()), perMegabyte(bareSpent())];
   for (const sender of senders) sender.close();
@@ -124,21 +127,42 @@ async function measure(
     goal,
     anchor,
   });
+  const range = (of: keyof (typeof took)[number]): string => `each turn ${rate(slowest(of)).toFixed(0)} to ${rate(fastest(of)).toFixed(0)}`;
   return [
     row(
       "of the rate of writing and syncing the same bytes",
-      raw / accept,
+      together("raw") / together("accept"),
       "",
       share === null ? null : { at: "least", value: share },
-      "by hand, in the same run",
+      `by hand, in the same run; ${took.length} turns together`,
     ),
-    row("of the rate of a bare server", least / accept, "", null, "which receives, hashes, writes and syncs, and does nothing else"),
-    row("a bare server of the rate of writing and syncing", raw / least, "", null, "what sockets and SHA-256 leave of it here"),
-    row("from the socket to durable", megabytes / (accept / 1000), "MB/s", null, `${SENDERS} senders on the same processors`),
+    row(
+      "the same, of each its fastest turn",
+      fastest("raw") / fastest("accept"),
+      "",
+      null,
+      "a turn of either may have found memory at hand",
+    ),
+    row(
+      "of the rate of a bare server",
+      together("bare") / together("accept"),
+      "",
+      null,
+      "which receives, hashes, writes and syncs, and does nothing else",
+    ),
+    row(
+      "a bare server of the rate of writing and syncing",
+      together("raw") / together("bare"),
+      "",
+      null,
+      "what sockets and SHA-256 leave of it here",
+    ),
     row("updates that the run counts", counted, "", { at: "least", value: SENDERS * turns }, "all that were sent"),
-    row("processor time of the coordinator", cost, "ms/MB", null, "after the first turn, where Linux tells it"),
-    row("processor time of the bare server", bareCost, "ms/MB", null, "after the first turn, where Linux tells it"),
-    row("writing and syncing by hand", megabytes / (raw / 1000), "MB/s", null, "a file and a sync for each update"),
+    row("from the socket to durable", rate(together("accept")), "MB/s", null, range("accept")),
+    row("bare server", rate(together("bare")), "MB/s", null, range("bare")),
+    row("writing and syncing by hand", rate(together("raw")), "MB/s", null, `${range("raw")}; a file and a sync for each update`),
+    row("processor time of the coordinator", cost, "ms/MB", null, `where Linux tells it; ${SENDERS} senders on the same processors`),
+    row("processor time of the bare server", bareCost, "ms/MB", null, "where Linux tells it"),
   ];
 }
 
