@@ -5,9 +5,8 @@ import { ensureBuilt } from "./lib/build.mjs";
 import { ensureInstalled, ensureNode, main, ROOT } from "./lib/prepare.mjs";
 
 // glibc keeps buffers of a megabyte, once freed, in an arena for each thread: a coordinator under load would hold twice what it uses. With these
-// such buffers go back to the system at once, but for chunks of updates: one follows the other, and memory asked for anew is slow. They are read
-// when a process begins, so they cannot be set later; other systems do without.
-const ALLOCATOR = process.platform === "linux" ? { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "524288" } : {};
+// such buffers go back to the system at once. They are read when a process begins, so they cannot be set later; other systems do without.
+const ALLOCATOR = process.platform === "linux" ? { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "131072" } : {};
 
 await main(() => {
   ensureNode();

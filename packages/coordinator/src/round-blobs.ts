@@ -31,6 +31,8 @@ export interface RoundReader {
 const DAMAGED = "RoundDamaged";
 /** From so many on, what is fast may divide the work among threads. */
 const SHARED_PARAMETERS = 2 ** 19;
+/** Memory that threads share comes back late, when each has collected what it dropped: only rounds whose updates are folded in one go have it. */
+const SHARED_CONTRIBUTIONS = 8;
 
 /** Bytes that the ledger names and storage does not have, or that cannot be used. */
 export class RoundDamaged extends Error {
@@ -68,9 +70,13 @@ export async function closeFromBlobs(
   if (weights.length !== parameters) throw new RoundDamaged(`the weights have ${weights.length} values, the model ${parameters}`);
   const optimizer = round.optimizer === null ? null : await blob(round.optimizer, "the optimiser state");
   const open = openRound({ spec, weights, steps: round.steps, optimizer, learningRate: round.learningRate }, fastMean);
-  const room = fastMean !== undefined && parameters >= SHARED_PARAMETERS ? "shared" : "own";
+  const isShared =
+    fastMean !== undefined &&
+    spec.training.rule.kind === "mean" &&
+    parameters >= SHARED_PARAMETERS &&
+    round.contributions.length <= SHARED_CONTRIBUTIONS;
   for (const { sha256, ...contribution } of round.contributions) {
-    const bytes = await contributions.get(run, sha256, room);
+    const bytes = await contributions.get(run, sha256, isShared ? "shared" : "own");
     if (bytes === null) throw new RoundDamaged(`contribution ${sha256} is missing`);
     const added = open.add({ ...contribution, bytes });
     if (!added.ok) throw new RoundDamaged(added.message);

@@ -18,6 +18,7 @@ const TAKEN_IN_AT_ONCE = 2;
 const F32_BYTES = 4;
 
 await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async ({ storage, spool }) => {
+  const dropped = collector();
   const compute = new LocalCompute({
     storage: await remoteStorage(portLike(storage)),
     spool: diskSpool(nodeDisk(), spool),
@@ -27,11 +28,13 @@ await runWorker<{ readonly storage: MessagePort; readonly spool: string }>(async
       return { update: (bytes) => hash.update(bytes), digest: () => hash.digest("hex") };
     },
     squares: wasmSquares(),
-    mean: wasmMean(foldThreads((line) => console.error(line))),
+    mean: wasmMean(
+      foldThreads((line) => console.error(line)),
+      dropped,
+    ),
   });
   if (parentPort === null) return;
   const inTurn = limiter(TAKEN_IN_AT_ONCE);
-  const dropped = collector();
   answerCalls(parentPort, {
     initialWeights: compute.initialWeights.bind(compute),
     follow: async (upload: SpooledUpload, sizeBytes: number) => compute.follow(upload, sizeBytes),

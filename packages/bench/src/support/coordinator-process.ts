@@ -9,8 +9,8 @@ import type { AdminCommand, AdminReply, Result } from "@weft/protocol";
 const START_LIMIT_MS = 60_000;
 export const WEFT = new URL("../../../../apps/cli/dist/main.js", import.meta.url).pathname;
 
-/** As `npm start` sets them: glibc gives freed buffers of a megabyte back to the system, and keeps those of chunks (scripts/start.mjs). */
-const ALLOCATOR = process.platform === "linux" ? { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "524288" } : {};
+/** As `npm start` sets them: glibc gives freed buffers of a megabyte back to the system (scripts/start.mjs). */
+const ALLOCATOR = process.platform === "linux" ? { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "131072" } : {};
 
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {

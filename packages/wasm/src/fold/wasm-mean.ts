@@ -25,6 +25,8 @@ interface MeanRule {
 const MOST_F32 = (2 - 2 ** -23) * 2 ** 127;
 /** Fewer are gathered where they are large. A round of any number of contributions needs the memory of these. */
 const MOST_GATHERED_BYTES = 384 * 2 ** 20;
+/** And where one thread folds, which the processor keeps busier than the memory: four together gain nearly all there is to gain. */
+const MOST_GATHERED_ALONE_BYTES = 16 * 2 ** 20;
 
 const isShared = ({ buffer }: ArrayBufferView): boolean => typeof SharedArrayBuffer !== "undefined" && buffer instanceof SharedArrayBuffer;
 
@@ -72,10 +74,10 @@ interface Crew {
 }
 
 /**
- * Large folds of updates that lie on shared memory are divided among `threads`, where they are given; then an aggregate lies there too. Throws as
- * BlockFolder does.
+ * Large folds of updates that lie on shared memory are divided among `threads`, where they are given; then an aggregate lies there too. `onFolded`
+ * hears each time so many bytes of updates are of no more use. Throws as BlockFolder does.
  */
-export function wasmMean(threads?: FoldThreadOptions): MeanRule {
+export function wasmMean(threads?: FoldThreadOptions, onFolded: (bytes: number) => void = () => undefined): MeanRule {
   const folder = new BlockFolder();
   const others = threads === undefined ? null : new FoldThreads(threads, folder);
   const alone: Crew = {
@@ -126,15 +128,18 @@ export function wasmMean(threads?: FoldThreadOptions): MeanRule {
         // On memory of its own: a thread that was lost may still write.
         result = foldBy(alone, into);
       }
+      const foldedBytes = gatheredBytes;
       gathered = [];
       gatheredBytes = 0;
+      onFolded(foldedBytes);
       if ("ok" in result) fault = result;
       return "ok" in result ? null : result;
     };
     return {
       add: (update, weight) => {
         if (!(weight > 0 && weight < Number.POSITIVE_INFINITY)) throw new RangeError(`${weight} is no weight`);
-        if (gathered.length === MOST_GATHERED || (gathered.length > 0 && gatheredBytes + update.bytes.length > MOST_GATHERED_BYTES)) {
+        const mostBytes = isShared(update.bytes) ? MOST_GATHERED_BYTES : MOST_GATHERED_ALONE_BYTES;
+        if (gathered.length === MOST_GATHERED || (gathered.length > 0 && gatheredBytes + update.bytes.length > mostBytes)) {
           // Several threads do not write where they read: what one that is lost has written would count twice.
           const kept = fold((crew) => ({
             kind: "sums",
