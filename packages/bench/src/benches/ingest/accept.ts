@@ -28,7 +28,7 @@ export interface AcceptPlan {
 }
 export const ACCEPT_PLANS: Readonly<Record<"full" | "short", AcceptPlan>> = {
   // 10,022,122 and 1,014,630 parameters.
-  full: { width: 3128, turns: 9, share: 0.7 },
+  full: { width: 3128, turns: 13, share: 0.7 },
   short: { width: 970, turns: 3, share: null },
 };
 
