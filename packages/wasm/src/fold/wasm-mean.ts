@@ -25,8 +25,9 @@ interface MeanRule {
 const MOST_F32 = (2 - 2 ** -23) * 2 ** 127;
 /** Fewer are gathered where they are large. A round of any number of contributions needs the memory of these. */
 const MOST_GATHERED_BYTES = 384 * 2 ** 20;
-/** And where one thread folds, which the processor keeps busier than the memory: four together gain nearly all there is to gain. */
-const MOST_GATHERED_ALONE_BYTES = 16 * 2 ** 20;
+/** Of updates on memory of one thread, so many are enough where they come to more than so many bytes: four gain nearly all there is to gain. */
+const ENOUGH = 4;
+const ENOUGH_BYTES = 16 * 2 ** 20;
 
 const isShared = ({ buffer }: ArrayBufferView): boolean => typeof SharedArrayBuffer !== "undefined" && buffer instanceof SharedArrayBuffer;
 
@@ -103,6 +104,11 @@ export function wasmMean(threads?: FoldThreadOptions, onFolded: (bytes: number) 
     let fault: CodecRefusal | null = null;
     let total = 0;
 
+    const isFull = (more: Uint8Array): boolean => {
+      const bytes = gatheredBytes + more.length;
+      if (gathered.length === MOST_GATHERED || (gathered.length > 0 && bytes > MOST_GATHERED_BYTES)) return true;
+      return gathered.length >= ENOUGH && bytes > ENOUGH_BYTES && !isShared(more);
+    };
     const foldBy = (crew: Crew, into: (crew: Crew) => Fold["into"]): Fold["into"] | CodecRefusal => {
       const { room, expand } = crew;
       const expanding = gathered.map(({ stream }): Expanding | null =>
@@ -138,8 +144,7 @@ export function wasmMean(threads?: FoldThreadOptions, onFolded: (bytes: number) 
     return {
       add: (update, weight) => {
         if (!(weight > 0 && weight < Number.POSITIVE_INFINITY)) throw new RangeError(`${weight} is no weight`);
-        const mostBytes = isShared(update.bytes) ? MOST_GATHERED_BYTES : MOST_GATHERED_ALONE_BYTES;
-        if (gathered.length === MOST_GATHERED || (gathered.length > 0 && gatheredBytes + update.bytes.length > mostBytes)) {
+        if (isFull(update.bytes)) {
           // Several threads do not write where they read: what one that is lost has written would count twice.
           const kept = fold((crew) => ({
             kind: "sums",
