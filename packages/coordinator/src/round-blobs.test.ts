@@ -2,36 +2,15 @@
 import type { RunSpec } from "@weft/protocol";
 import { memoryStorage, type Room } from "@weft/storage";
 import { f32ToBytes } from "@weft/tensors";
+import { TINY_SPEC } from "@weft/testkit";
 import { aggregationRule } from "@weft/training";
 import { expect, it } from "vitest";
 import { closeFromBlobs } from "./round-blobs.ts";
 
 const MEAN = { kind: "mean" } as const;
-const specOf = (rule: RunSpec["training"]["rule"]): RunSpec => ({
-  format: "weft-run/1",
-  name: "large",
-  description: "Closes a round",
-  license: "Apache-2.0",
-  seed: 3,
-  dataset: "digits",
-  sampler: { kind: "epoch" },
-  model: { kind: "mlp", inputs: 64, hidden: [32], classes: 10 },
-  training: {
-    mode: "gradient",
-    versions: 1,
-    samplesPerVersion: 64,
-    microBatch: 1,
-    rule,
-    optimizer: { kind: "sgd", learningRate: 0.01, momentum: 0, weightDecay: 0 },
-    schedule: { kind: "constant", warmupVersions: 0 },
-    codec: "f32",
-  },
-  round: { leaseMs: 1_000, deadlineMs: 600_000, maxStaleness: 0 },
-  evaluation: { everyVersions: 1, samples: 1 },
-  checkpoints: { everyVersions: 1 },
-});
+type Rule = RunSpec["training"]["rule"];
 
-async function roomsOf(parameters: number, count: number, rule: RunSpec["training"]["rule"] = MEAN, isFast = true): Promise<Set<Room>> {
+async function roomsOf(parameters: number, count: number, rule: Rule = MEAN, isFast = true): Promise<Set<Room>> {
   const { blobs, contributions } = memoryStorage();
   const weights = await blobs.put(f32ToBytes(new Float32Array(parameters)));
   const taken = [];
@@ -48,7 +27,8 @@ async function roomsOf(parameters: number, count: number, rule: RunSpec["trainin
     return get(run, sha256, room);
   };
   const round = { weights, steps: 0, optimizer: null, learningRate: 0.01, contributions: taken };
-  await closeFromBlobs({ blobs, contributions }, "large", specOf(rule), parameters, round, isFast ? aggregationRule(MEAN) : undefined);
+  const spec = { ...TINY_SPEC, training: { ...TINY_SPEC.training, rule } };
+  await closeFromBlobs({ blobs, contributions }, "large", spec, parameters, round, isFast ? aggregationRule(MEAN) : undefined);
   return rooms;
 }
 
