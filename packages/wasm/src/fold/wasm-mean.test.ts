@@ -67,6 +67,19 @@ describe.each([...codecs.values()])("the mean of updates in $name", { timeout: 6
 });
 
 describe("the mean in WebAssembly", { timeout: 60_000 }, () => {
+  it("folds large updates of one thread's memory four at a time, and says what it needs no more", () => {
+    const size = 1_100_000;
+    const updates = Array.from({ length: 6 }, (_, lease) => encoded(named("f32"), normals(size, lease), lease, 1 + lease));
+    const folded: number[] = [];
+    const tells = wasmMean(undefined, (bytes) => folded.push(bytes));
+    expect(fold(tells, size, updates)).toEqual(fold(reference, size, updates));
+    expect(folded).toEqual([16 * size, 8 * size]);
+    folded.length = 0;
+    const small = updates.map(({ bytes, ...update }) => ({ ...update, bytes: bytes.slice(0, 4_000) }));
+    expect(fold(tells, 1_000, small)).toEqual(fold(reference, 1_000, small));
+    expect(folded).toEqual([24_000]);
+  });
+
   it("has the bits of the reference for any values and any mixture of codecs, from views at any offset", () => {
     const size = fc.integer({ min: 1, max: 9000 });
     const parts = fc.array(
