@@ -3,9 +3,9 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { LocalCompute, MemorySpool } from "@weft/coordinator";
-import type { RunSpec } from "@weft/protocol";
 import { memoryStorage, type Storage } from "@weft/storage";
 import { codecNamed, f32ToBytes, randomStream } from "@weft/tensors";
+import { TINY_SPEC } from "@weft/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openThreadPool, type ThreadPool } from "./thread-pool.ts";
 import { entryOf } from "./threads.ts";
@@ -13,29 +13,6 @@ import { entryOf } from "./threads.ts";
 const PARAMETERS = 700_000;
 const CONTRIBUTIONS = 7;
 const RUN = "large";
-const spec: RunSpec = {
-  format: "weft-run/1",
-  name: RUN,
-  description: "Closes a round of large updates",
-  license: "Apache-2.0",
-  seed: 3,
-  dataset: "digits",
-  sampler: { kind: "epoch" },
-  model: { kind: "mlp", inputs: 64, hidden: [32], classes: 10 },
-  training: {
-    mode: "gradient",
-    versions: 1,
-    samplesPerVersion: 7,
-    microBatch: 1,
-    rule: { kind: "mean" },
-    optimizer: { kind: "sgd", learningRate: 0.01, momentum: 0.9, weightDecay: 0 },
-    schedule: { kind: "constant", warmupVersions: 0 },
-    codec: "f32",
-  },
-  round: { leaseMs: 1_000, deadlineMs: 600_000, maxStaleness: 0 },
-  evaluation: { everyVersions: 1, samples: 1 },
-  checkpoints: { everyVersions: 1 },
-};
 
 let folder = "";
 let pool: ThreadPool;
@@ -71,7 +48,7 @@ async function closed(storage: Storage, compute: Pick<LocalCompute, "closeRound"
     await storage.contributions.put(RUN, sha256, encoded.bytes);
     contributions.push({ lease: `${lease}`, volunteer: "v".repeat(64), sha256, samples: lease, codec, lossMean: 1 });
   }
-  return compute.closeRound(RUN, spec, PARAMETERS, { base: 0, weights, steps: 0, optimizer: null, learningRate: 0.01, contributions });
+  return compute.closeRound(RUN, TINY_SPEC, PARAMETERS, { base: 0, weights, steps: 0, optimizer: null, learningRate: 0.01, contributions });
 }
 
 it.each(["ternary", "f32"])("in %s is the version that one thread makes of it", { timeout: 60_000 }, async (codec) => {

@@ -17,6 +17,8 @@ import { UpdateSender } from "../../support/update-sender.ts";
 import { wideMlp, wideMlpParameters } from "../../support/wide-mlp.ts";
 
 const SENDERS = 4;
+/** Who writes: a hand, the bare server, the coordinator. */
+type Side = "raw" | "bare" | "accept";
 
 export interface AcceptPlan {
   /** Of an mlp with 64 inputs, 10 classes and two hidden layers as wide as this. */
@@ -101,7 +103,7 @@ async function measure(
   const megabytes = (SENDERS * 4 * parameters) / 1e6;
   say(`${SENDERS} updates of ${parameters.toLocaleString("en")} parameters, ${turns} times ...`);
   let [spent, bareSpent] = [watchProcessor(coordinator.pid), watchProcessor(bare.pid)];
-  const took: Record<"raw" | "bare" | "accept", number>[] = [];
+  const took: Record<Side, number>[] = [];
   for (let turn = 0; turn < turns; turn++) {
     // In the first turn a process compiles its own code: hundreds of milliseconds, whatever it takes in.
     if (turn === 1) [spent, bareSpent] = [watchProcessor(coordinator.pid), watchProcessor(bare.pid)];
@@ -111,9 +113,9 @@ async function measure(
     const ms = { raw: await rawMs(coordinator.data, turn, bytes), bare: await bare.send(bytes), accept: await acceptMs(senders, bytes) };
     if (turn > 0) took.push(ms);
   }
-  const together = (of: keyof (typeof took)[number]): number => took.reduce((sum, ms) => sum + ms[of], 0) / took.length;
-  const fastest = (of: keyof (typeof took)[number]): number => Math.min(...took.map((ms) => ms[of]));
-  const slowest = (of: keyof (typeof took)[number]): number => Math.max(...took.map((ms) => ms[of]));
+  const together = (of: Side): number => took.reduce((sum, ms) => sum + ms[of], 0) / took.length;
+  const fastest = (of: Side): number => Math.min(...took.map((ms) => ms[of]));
+  const slowest = (of: Side): number => Math.max(...took.map((ms) => ms[of]));
   const rate = (ms: number): number => megabytes / (ms / 1000);
   const perMegabyte = (ms: number | null): number | null => (ms === null ? null : ms / (megabytes * (turns - 1)));
   const [cost, bareCost] = [perMegabyte(spent()), perMegabyte(bareSpent())];
@@ -127,7 +129,7 @@ async function measure(
     goal,
     anchor,
   });
-  const range = (of: keyof (typeof took)[number]): string => `each turn ${rate(slowest(of)).toFixed(0)} to ${rate(fastest(of)).toFixed(0)}`;
+  const range = (of: Side): string => `each turn ${rate(slowest(of)).toFixed(0)} to ${rate(fastest(of)).toFixed(0)}`;
   return [
     row(
       "of the rate of writing and syncing the same bytes",
