@@ -58,7 +58,7 @@ export interface VolunteerSnapshot {
   readonly lease: LeaseProgress | null;
   /** Share of each recent admitted version that was this volunteer's, newest last: samples counted over the version's samples. */
   readonly shares: readonly { readonly run: string; readonly version: number; readonly share: number }[];
-  /** Mean loss of each own lease, oldest first, at most 200. */
+  /** Mean loss of each own lease in the run of the newest, oldest first, at most 200. */
   readonly losses: readonly number[];
   readonly steps: number;
   readonly samples: number;

@@ -73,7 +73,9 @@ export interface Job {
   readonly tries: number;
 }
 
-export interface VolunteerState extends Omit<VolunteerSnapshot, "status" | "lease" | "samplesPerSecond"> {
+export interface VolunteerState extends Omit<VolunteerSnapshot, "status" | "lease" | "losses" | "samplesPerSecond"> {
+  /** Mean loss of each own lease of any run, oldest first. */
+  readonly losses: readonly { readonly run: string; readonly mean: number }[];
   readonly mode: Mode;
   /** Reasons for which work is held, with since when; `untilMs` for a pause with an end. */
   readonly holds: Readonly<Partial<Record<HoldReason, { readonly sinceMs: number; readonly untilMs: number | null }>>>;

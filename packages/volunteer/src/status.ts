@@ -70,6 +70,12 @@ function leaseOf({ jobs }: VolunteerState): LeaseProgress | null {
   }
 }
 
+/** Losses of different models are not to be compared. */
+const lossesOf = ({ losses }: VolunteerState): readonly number[] => {
+  const newest = losses.at(-1)?.run;
+  return losses.filter(({ run }) => run === newest).map(({ mean }) => mean);
+};
+
 export const snapshotOf = (state: VolunteerState): VolunteerSnapshot => ({
   status: statusOf(state),
   volunteer: state.volunteer,
@@ -78,7 +84,7 @@ export const snapshotOf = (state: VolunteerState): VolunteerSnapshot => ({
   selfTest: state.selfTest,
   lease: leaseOf(state),
   shares: state.shares,
-  losses: state.losses,
+  losses: lossesOf(state),
   steps: state.steps,
   samples: state.samples,
   admitted: state.admitted,

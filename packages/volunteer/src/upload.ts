@@ -92,7 +92,7 @@ function onAdmitted(turn: Turn, job: Job, version: number): void {
     deviceFaults: 0,
     leaseFaults: 0,
     shares,
-    losses: [...state.losses, job.lossSum / samples].slice(-MAX_LOSSES),
+    losses: [...state.losses, { run, mean: job.lossSum / samples }].slice(-MAX_LOSSES),
     milestones:
       milestones.firstAdmittedMs === undefined && startedAtMs !== null ? { ...milestones, firstAdmittedMs: now - startedAtMs } : milestones,
   });
